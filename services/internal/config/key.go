@@ -24,8 +24,8 @@ type Key struct {
 	Doc string
 }
 
-// names returns the environment variables that give the setting.
-func (k Key) names() []string {
+// Names returns the environment variables that give the setting.
+func (k Key) Names() []string {
 	if k.Secret {
 		return []string{k.Name, fileKey(k.Name)}
 	}

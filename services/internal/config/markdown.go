@@ -30,7 +30,7 @@ func Markdown(w io.Writer, groups []Group) error {
 		fmt.Fprintln(out, "| Key | Type | Default | Meaning |")
 		fmt.Fprintln(out, "|---|---|---|---|")
 		for _, key := range group.Keys {
-			names := "`" + strings.Join(key.names(), "` or `") + "`"
+			names := "`" + strings.Join(key.Names(), "` or `") + "`"
 			fmt.Fprintf(out, "| %s | %s | %s | %s |\n", names, key.Type, defaultCell(key), cell(key.Doc))
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/nats-io/nkeys"
 
+	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/config"
 )
 
@@ -29,7 +30,7 @@ func TestSharedDefaults(t *testing.T) {
 		NATS:  config.NATS{URL: "nats://127.0.0.1:4222"},
 		Log:   config.Log{Level: "info", Format: "auto"},
 		Admin: config.Admin{Addr: "127.0.0.1:9600"},
-		Alert: config.Alert{MaxPerMinute: 10, MinSeverity: "medium"},
+		Alert: config.Alert{MaxPerMinute: 10, MinSeverity: proto.SeverityMedium},
 		LLM:   config.LLM{APIBase: "https://api.anthropic.com", APIProvider: "anthropic"},
 		Guard: config.Guard{Threshold: 0.8},
 	}
@@ -85,7 +86,7 @@ func TestSharedValidation(t *testing.T) {
 		{"rate of 60", "ALERT_MAX_PER_MINUTE=60", ""},
 		{"rate of 0", "ALERT_MAX_PER_MINUTE=0", "ALERT_MAX_PER_MINUTE: 0 is not between 1 and 60"},
 		{"rate of 61", "ALERT_MAX_PER_MINUTE=61", "ALERT_MAX_PER_MINUTE: 61 is not between 1 and 60"},
-		{"severity", "ALERT_MIN_SEVERITY=urgent", `ALERT_MIN_SEVERITY: "urgent" is not one of info, low, medium, high, critical`},
+		{"severity", "ALERT_MIN_SEVERITY=urgent", `ALERT_MIN_SEVERITY: "urgent": severity "urgent" is none of info, low, medium, high, critical`},
 
 		{"openai", "LLM_API_PROVIDER=openai LLM_API_BASE=https://api.openai.com", ""},
 		{"local model", "LLM_API_PROVIDER=openai LLM_API_BASE=http://127.0.0.1:11434", ""},

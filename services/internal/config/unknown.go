@@ -28,7 +28,7 @@ func Unknown(environ []string, known []Key) []UnknownKey {
 	var names []string
 	words := make(map[string]bool)
 	for _, key := range known {
-		names = append(names, key.names()...)
+		names = append(names, key.Names()...)
 		if word, _, ok := strings.Cut(key.Name, "_"); ok {
 			words[word] = true
 		}

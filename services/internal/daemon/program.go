@@ -43,9 +43,6 @@ type Program[C any] struct {
 	Synopsis string
 	// Run works until ctx is done and then returns within [ServiceGrace].
 	Run func(ctx context.Context, cfg C, rt Runtime) error
-	// Known are the settings of other programs that share the environment file,
-	// which are then not taken for misspelt ones of this program.
-	Known []config.Key
 }
 
 // settings is what every program reads from its environment.
@@ -84,8 +81,7 @@ func (p Program[C]) main(proc process) int {
 		return exitConfig
 	}
 	log := Logger(proc.stderr, cfg.Log)
-	known := append(config.Keys(cfg), p.Known...)
-	for _, unknown := range config.Unknown(proc.environ, known) {
+	for _, unknown := range config.Unknown(proc.environ, append(config.Keys(cfg), config.StackKeys()...)) {
 		log.Warn("unknown setting", "key", unknown.Name, "did_you_mean", unknown.Suggestion)
 	}
 	return p.run(cfg, log, proc.signals)

@@ -1,0 +1,186 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	fetchExpiry    = 30 * time.Second // of one pull request; Fetch makes another
+	fetchHeartbeat = 5 * time.Second  // the server's sign of life while there is nothing
+	fetchRetry     = 250 * time.Millisecond
+	fetchRest      = 100 * time.Millisecond // for the next message once there is one
+)
+
+// Consumer is a durable to fetch from. It is safe for concurrent use.
+type Consumer struct {
+	conn    *Conn
+	stream  string
+	durable string
+}
+
+// Bind returns the durable after checking that it exists and has this program's
+// schema version; errors as for [Conn.CheckSchema].
+func (c *Conn) Bind(ctx context.Context, stream, durable string) (*Consumer, error) {
+	info, err := c.consumerInfo(ctx, stream, durable)
+	if err != nil {
+		return nil, fmt.Errorf("binding to durable %s of %s: %w", durable, stream, err)
+	}
+	if err := checkVersion("durable "+durable, info.Config.Metadata); err != nil {
+		return nil, err
+	}
+	return &Consumer{conn: c, stream: stream, durable: durable}, nil
+}
+
+// Progress says how far a durable has got.
+type Progress struct {
+	Pending      uint64 // stored and not delivered yet
+	Unacked      int    // delivered and not acknowledged
+	Redelivered  int    // of those, delivered more than once
+	AckedThrough uint64 // everything up to this sequence is acknowledged
+}
+
+// Progress asks the server how far the durable has got.
+func (c *Consumer) Progress(ctx context.Context) (Progress, error) {
+	info, err := c.conn.consumerInfo(ctx, c.stream, c.durable)
+	if err != nil {
+		return Progress{}, fmt.Errorf("asking for the progress of durable %s: %w", c.durable, err)
+	}
+	return progress(info), nil
+}
+
+func progress(info *jetstream.ConsumerInfo) Progress {
+	return Progress{
+		Pending:      info.NumPending,
+		Unacked:      info.NumAckPending,
+		Redelivered:  info.NumRedelivered,
+		AckedThrough: info.AckFloor.Stream,
+	}
+}
+
+// Fetch waits until there is at least one message and returns those that there
+// are, at most limit. It outlasts disconnects, restarts of the server and
+// changes of its leader. It returns an error when ctx ends, when the connection
+// is closed for good, when the role may not fetch, and, wrapping
+// [ErrNotProvisioned], when the durable is gone.
+//
+// No request stays open between calls, so that the time to acknowledge starts
+// only when the caller is ready.
+func (c *Consumer) Fetch(ctx context.Context, limit int) ([]*Msg, error) {
+	for {
+		msgs, err := c.pull(ctx, limit)
+		if len(msgs) > 0 {
+			return msgs, nil
+		}
+		if err == nil {
+			continue // the request expired; the server paces the loop
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if err = c.fatal(ctx, err); err != nil {
+			return nil, fmt.Errorf("fetching from durable %s of %s: %w", c.durable, c.stream, err)
+		}
+		if pause(ctx, fetchRetry) != nil {
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// fatal returns err if trying again cannot help, nil if it can.
+func (c *Consumer) fatal(ctx context.Context, err error) error {
+	var permission *PermissionError
+	if errors.As(err, &permission) || errors.Is(err, ErrClosed) {
+		return err
+	}
+	// Nobody answers for a durable that is gone, but nobody does so either while
+	// its server starts or its leader changes.
+	if _, err := c.conn.consumerInfo(ctx, c.stream, c.durable); errors.Is(err, ErrNotProvisioned) || errors.As(err, &permission) {
+		return err
+	}
+	return nil
+}
+
+// pull makes one pull request and collects what it brings. The server answers a
+// no_wait request that has an expiry in full as soon as it has any message.
+func (c *Consumer) pull(ctx context.Context, limit int) ([]*Msg, error) {
+	nc := c.conn.nc
+	if !nc.IsConnected() && !nc.IsClosed() {
+		return nil, ErrNotConnected
+	}
+	request, err := json.Marshal(struct {
+		Batch     int           `json:"batch"`
+		NoWait    bool          `json:"no_wait"`
+		Expires   time.Duration `json:"expires"`
+		Heartbeat time.Duration `json:"idle_heartbeat"`
+	}{limit, true, fetchExpiry, fetchHeartbeat})
+	if err != nil {
+		return nil, fmt.Errorf("writing the request: %w", err)
+	}
+	subject := "$JS.API.CONSUMER.MSG.NEXT." + c.stream + "." + c.durable
+	ctx, end := c.conn.begin(ctx, fetchExpiry+fetchHeartbeat, func(s string) bool { return s == subject })
+	defer end()
+	replies := make(chan *nats.Msg, limit+16)
+	inbox := nc.NewInbox()
+	sub, err := nc.ChanSubscribe(inbox, replies)
+	if err != nil {
+		return nil, c.conn.outcome(ctx, err)
+	}
+	defer sub.Unsubscribe() //nolint:errcheck // only fails on a closed connection
+	if err := nc.PublishRequest(subject, inbox, request); err != nil {
+		return nil, c.conn.outcome(ctx, err)
+	}
+	return c.collect(ctx, replies, limit)
+}
+
+var errSilent = errors.New("the server sends no heartbeat")
+
+func (c *Consumer) collect(ctx context.Context, replies <-chan *nats.Msg, limit int) ([]*Msg, error) {
+	var msgs []*Msg
+	silence := time.NewTimer(2 * fetchHeartbeat)
+	defer silence.Stop()
+	for len(msgs) < limit {
+		select {
+		case m := <-replies:
+			// Told by the reply subject, which only the server sets: a publisher
+			// can give its message a Status header too.
+			if !strings.HasPrefix(m.Reply, "$JS.ACK.") {
+				if m.Header.Get("Status") == "100" { // heartbeat
+					silence.Reset(2 * fetchHeartbeat)
+					continue
+				}
+				return msgs, endOfPull(m)
+			}
+			msg, err := c.message(m)
+			if err != nil {
+				return msgs, err
+			}
+			msgs = append(msgs, msg)
+			// The server does not close a request that its limit of
+			// unacknowledged messages holds up.
+			silence.Reset(fetchRest)
+		case <-silence.C:
+			return msgs, errSilent
+		case <-ctx.Done():
+			return msgs, c.conn.outcome(ctx, ctx.Err())
+		}
+	}
+	return msgs, nil
+}
+
+// endOfPull is nil for the ordinary ends of a request: nothing (more) there, or
+// expired.
+func endOfPull(m *nats.Msg) error {
+	code, text := m.Header.Get("Status"), m.Header.Get("Description")
+	if code == "404" || code == "408" && text == "Request Timeout" {
+		return nil
+	}
+	return &statusError{code, text}
+}

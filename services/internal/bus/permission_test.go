@@ -1,0 +1,257 @@
+package bus_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/internal/bus"
+	"github.com/openclaw-security/bus/services/internal/bustest"
+)
+
+// Forging is impossible, part 1: no role can publish or hear anything that it
+// has no grant for, and it is told so.
+func TestNoRoleActsAsAnother(t *testing.T) {
+	b := bustest.Start(t)
+	for _, role := range b.Roles() {
+		t.Run(role.Name, func(t *testing.T) {
+			t.Parallel()
+			c := b.Conn(t, role.Name)
+			publishes := []string{
+				proto.NewSubject(bustest.Host, bustest.Suricata, "alert", proto.SeverityCritical).Stored(),
+				"$JS.API.STREAM.DELETE." + proto.StreamSecurity,
+				"$JS.API.STREAM.PURGE." + proto.StreamSecurity,
+				"$JS.API.CONSUMER.DELETE." + proto.StreamAlerts + "." + proto.DurableNotifierStdout,
+			}
+			subscribes := []string{">", "_INBOX.>", "$JS.>", proto.IngestPrefix + ".>"}
+			for _, other := range b.Roles() {
+				for _, pattern := range other.Publish {
+					if subject := instance(pattern); !allowed(role.Publish, subject) {
+						publishes = append(publishes, subject)
+					}
+				}
+				for _, pattern := range other.Subscribe {
+					if !allowed(role.Subscribe, pattern) {
+						subscribes = append(subscribes, pattern)
+					}
+				}
+			}
+			for _, subject := range publishes {
+				err := c.Publish(deadlineContext(t), nats.NewMsg(subject))
+				checkDenied(t, err, role.Name, "publish", subject)
+			}
+			for _, subject := range subscribes {
+				_, err := c.Live(deadlineContext(t), subject)
+				checkDenied(t, err, role.Name, "subscribe", subject)
+			}
+		})
+	}
+}
+
+func checkDenied(t *testing.T, err error, role, op, subject string) {
+	t.Helper()
+	var e *bus.PermissionError
+	if !errors.As(err, &e) || *e != (bus.PermissionError{Role: role, Op: op, Subject: subject}) {
+		t.Errorf("%s to %s: got %v", op, subject, err)
+	}
+}
+
+// Forging is impossible, part 2: the server sends its answer to whatever reply
+// subject a request names, with its own rights. No role can have it do that
+// where another role would see it.
+func TestNoRoleHasTheServerForge(t *testing.T) {
+	b := bustest.Start(t)
+	shipper := b.Conn(t, bus.ShipperRole(bustest.Tracee))
+	event := func(id string) {
+		t.Helper()
+		if err := shipper.Publish(deadlineContext(t), message(bustest.Tracee, proto.SeverityInfo, id)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	event("bait")
+	listeners := map[string]*nats.Subscription{bus.RoleTail: nil, bus.RoleOperator: nil}
+	for role := range listeners {
+		listeners[role] = listen(t, b.Raw(t, role))
+	}
+	for _, role := range b.Roles() {
+		if role.Name == bus.RoleProvisioner {
+			continue // decides what is stored in any case
+		}
+		nc := b.Raw(t, role.Name)
+		for _, target := range []string{
+			"ingest.alert." + bustest.Host + "." + bustest.Suricata + ".by-" + role.Name + ".critical",
+			"security.alert." + bustest.Host + "." + bustest.Suricata + ".by-" + role.Name + ".critical",
+			"ingest.audit." + bustest.Host + ".proxy.by-" + role.Name + ".critical",
+		} {
+			if !allowed(role.Publish, target) {
+				requestFor(t, nc, role.Publish, target)
+			}
+		}
+	}
+	event("done")
+
+	for role, sub := range listeners {
+		for _, subject := range subjectsUntil(t, sub, "done") {
+			if _, by, forged := strings.Cut(subject, ".by-"); forged && by != role+".critical" {
+				t.Errorf("%s sees %s", role, subject)
+			}
+		}
+	}
+	for _, stream := range []string{proto.StreamSecurity, proto.StreamAudit} {
+		for s, err := range b.Conn(t, bus.RoleTail).History(deadlineContext(t), stream, proto.StoredPrefix+".>", bus.Start{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(s.Subject, ".by-") {
+				t.Errorf("stored is %s: %s", s.Subject, s.Data)
+			}
+		}
+	}
+}
+
+// requestFor makes every request that the grants allow, to be answered to target.
+func requestFor(t *testing.T, nc *nats.Conn, grants []string, target string) {
+	t.Helper()
+	for _, pattern := range grants {
+		// The pattern itself is how a wildcard's last message is asked for.
+		for _, subject := range []string{instance(pattern), pattern} {
+			for _, body := range []string{"", `{"seq":1,"batch":1}`, `{"batch":1,"no_wait":true}`} {
+				if err := nc.PublishRequest(subject, target, []byte(body)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	if err := nc.FlushTimeout(deadline); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// listen is what `nats sub 'security.>'` does.
+func listen(t *testing.T, nc *nats.Conn) *nats.Subscription {
+	t.Helper()
+	sub, err := nc.SubscribeSync(proto.StoredPrefix + ".>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.FlushTimeout(deadline); err != nil {
+		t.Fatal(err)
+	}
+	return sub
+}
+
+// subjectsUntil returns the subjects of what came before the event named id.
+func subjectsUntil(t *testing.T, sub *nats.Subscription, id string) []string {
+	t.Helper()
+	var subjects []string
+	for {
+		m, err := sub.NextMsg(deadline)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Header.Get(proto.HeaderEventID) == id {
+			return subjects
+		}
+		subjects = append(subjects, m.Subject)
+	}
+}
+
+// A publisher can put any header on its messages. What the server states about
+// them must not be taken from there.
+func TestHeadersDoNotForge(t *testing.T) {
+	b := bustest.Start(t)
+	f := armed(t, b.Conn(t, bus.ShipperRole(bustest.Tracee)), bustest.Tracee)
+	claims := map[string]string{
+		"Nats-Subject":         "security.alert.box1.suricata.alert.critical",
+		"Nats-Stream":          "ELSEWHERE",
+		"Nats-Sequence":        "4711",
+		"Nats-Time-Stamp":      "1999-01-01T00:00:00Z",
+		"Status":               "409",
+		"Description":          "Consumer Deleted",
+		proto.HeaderDeadReason: "a lie",
+	}
+	tail := b.Conn(t, bus.RoleTail)
+	ctx := deadlineContext(t)
+	live, err := tail.Live(ctx, proto.StoredPrefix+".>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer live.Close()
+	m := message(bustest.Tracee, proto.SeverityHigh, "claims")
+	m.Data = nil
+	for k, v := range claims {
+		m.Header.Set(k, v)
+	}
+	publish(t, f, m)
+	want := strings.Replace(m.Subject, proto.IngestPrefix, proto.StoredPrefix, 1)
+	seen, err := live.Next(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(how string, s *bus.Stored) {
+		t.Helper()
+		if s == nil || s.Subject != want || s.Stream != proto.StreamSecurity || s.Sequence == 4711 || s.Time.Year() == 1999 {
+			t.Errorf("%s: %+v", how, s)
+		}
+	}
+	check("live", seen)
+	last, err := f.Last(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check("last", last)
+	n := 0
+	for s, err := range tail.History(ctx, proto.StreamSecurity, proto.StoredPrefix+".>", bus.Start{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		check("history", s)
+		n++
+	}
+	if uint64(n) != last.Sequence {
+		t.Errorf("history has %d of %d messages", n, last.Sequence)
+	}
+	msgs, err := bind(t, b).Fetch(ctx, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := msgs[0]; m.Subject != want || m.Deliveries != 1 || m.Stored.Year() == 1999 {
+		t.Errorf("fetched: %+v", m)
+	}
+}
+
+// instance is a subject that a pattern matches.
+func instance(pattern string) string {
+	tokens := strings.Split(pattern, ".")
+	for i, t := range tokens {
+		if t == "*" || t == ">" {
+			tokens[i] = "x"
+		}
+	}
+	return strings.Join(tokens, ".")
+}
+
+// allowed reports whether one of the patterns covers subject.
+func allowed(patterns []string, subject string) bool {
+	for _, p := range patterns {
+		if covers(strings.Split(p, "."), strings.Split(subject, ".")) {
+			return true
+		}
+	}
+	return false
+}
+
+func covers(pattern, subject []string) bool {
+	for i, p := range pattern {
+		if p == ">" {
+			return len(subject) > i
+		}
+		if i >= len(subject) || p != "*" && p != subject[i] {
+			return false
+		}
+	}
+	return len(pattern) == len(subject)
+}

@@ -1,0 +1,79 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/openclaw-security/bus/proto"
+)
+
+// CheckSchema finds out whether stream is what this program expects. It returns
+// an error that wraps [ErrNotProvisioned] if there is none, and a
+// [*SchemaError] if it was provisioned for another version of the protocol.
+func (c *Conn) CheckSchema(ctx context.Context, stream string) error {
+	info, err := c.streamInfo(ctx, stream)
+	if err != nil {
+		return fmt.Errorf("checking stream %s: %w", stream, err)
+	}
+	return checkVersion("stream "+stream, info.Config.Metadata)
+}
+
+func checkVersion(name string, metadata map[string]string) error {
+	if have := schemaVersion(metadata); have != proto.SchemaVersion {
+		return &SchemaError{Name: name, Have: have, Want: proto.SchemaVersion}
+	}
+	return nil
+}
+
+// schemaVersion is 0 for what this project did not provision.
+func schemaVersion(metadata map[string]string) int {
+	v, err := strconv.Atoi(metadata[proto.MetadataSchema])
+	if err != nil || v < 1 {
+		return 0
+	}
+	return v
+}
+
+func (c *Conn) streamInfo(ctx context.Context, stream string, opts ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {
+	ctx, end := c.beginOn(ctx, "$JS.API.STREAM.INFO."+stream)
+	defer end()
+	s, err := c.js.Stream(ctx, stream)
+	if err != nil {
+		return nil, c.missing(ctx, err)
+	}
+	if len(opts) == 0 {
+		return s.CachedInfo(), nil
+	}
+	info, err := s.Info(ctx, opts...)
+	if err != nil {
+		return nil, c.missing(ctx, err)
+	}
+	return info, nil
+}
+
+func (c *Conn) consumerInfo(ctx context.Context, stream, durable string) (*jetstream.ConsumerInfo, error) {
+	ctx, end := c.beginOn(ctx, "$JS.API.CONSUMER.INFO."+stream+"."+durable)
+	defer end()
+	consumer, err := c.js.Consumer(ctx, stream, durable)
+	if err != nil {
+		return nil, c.missing(ctx, err)
+	}
+	return consumer.CachedInfo(), nil
+}
+
+// missing is outcome for a question about a stream or a durable.
+func (c *Conn) missing(ctx context.Context, err error) error {
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrConsumerNotFound):
+		return fmt.Errorf("%w: %w", ErrNotProvisioned, err)
+	case errors.Is(err, nats.ErrNoResponders):
+		return fmt.Errorf("no JetStream answers: %w", err)
+	default:
+		return c.outcome(ctx, err)
+	}
+}
