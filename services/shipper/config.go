@@ -1,0 +1,63 @@
+package shipper
+
+import (
+	"errors"
+	"os"
+
+	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/internal/config"
+)
+
+// The sources that the shipper knows.
+const (
+	SourceSuricata = "suricata"
+	SourceTracee   = "tracee"
+)
+
+// Config says what one shipper follows.
+type Config struct {
+	NATS    config.NATS
+	Source  string `env:"SHIPPER_SOURCE, required" doc:"Which sensor wrote the file: suricata or tracee. It is also the source's name on the bus."`
+	Path    string `env:"SHIPPER_PATH" doc:"File to follow, or a pattern such as eve.*.json for several. Unset means where the sensor writes by default: suricata/logs/eve.json, or /tmp/tracee/out/events.json."`
+	Host    string `env:"OPENCLAW_HOST" doc:"Name of this machine on the bus. Unset means the system's host name. Changing it makes the files new ones, read from the beginning."`
+	MaxLine int    `env:"SHIPPER_MAX_LINE, default=1048576" doc:"Longest line carried whole, in bytes, from 1024 to 1048576; of a longer one the beginning becomes an unparsed event."`
+	Start   string `env:"SHIPPER_START, default=beginning" doc:"Where to begin a file that this source has never published from: beginning or end."`
+}
+
+// defaultPaths are where the sensors write when nobody has said otherwise.
+var defaultPaths = map[string]string{
+	SourceSuricata: "suricata/logs/eve.json",
+	SourceTracee:   "/tmp/tracee/out/events.json",
+}
+
+// DefaultPath is where a source writes when nobody has said otherwise.
+func DefaultPath(source string) string { return defaultPaths[source] }
+
+// Validate implements the check that [config.Load] makes.
+func (c Config) Validate() error {
+	return errors.Join(
+		config.OneOf("SHIPPER_SOURCE", c.Source, SourceSuricata, SourceTracee),
+		config.Between("SHIPPER_MAX_LINE", c.MaxLine, 1<<10, 1<<20),
+		config.OneOf("SHIPPER_START", c.Start, "beginning", "end"),
+	)
+}
+
+func (c Config) path() string {
+	if c.Path != "" {
+		return c.Path
+	}
+	return DefaultPath(c.Source)
+}
+
+// HostName is the name of this machine on the bus: configured if that is set,
+// else the system's.
+func HostName(configured string) string {
+	if configured != "" {
+		return proto.Slug(configured)
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		name = "localhost"
+	}
+	return proto.Slug(name)
+}

@@ -1,0 +1,102 @@
+package shipper
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/internal/daemon"
+	"github.com/openclaw-security/bus/services/shipper/internal/follow"
+	"github.com/openclaw-security/bus/services/shipper/internal/publish"
+)
+
+type metrics struct {
+	events   *prometheus.CounterVec
+	oversize prometheus.Counter
+	fenced   prometheus.Counter
+	batch    prometheus.Histogram
+	latency  prometheus.Histogram
+
+	stored   atomic.Uint64
+	follower atomic.Pointer[follow.Follower] // the one at work; nil before the first
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	m := &metrics{
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shipper_events_total",
+			Help: "Lines turned into events, by class and by what became of them (unparsed and gap are kinds of their own).",
+		}, []string{"class", "outcome"}),
+		oversize: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "shipper_oversize_total",
+			Help: "Events whose raw record was cut because it exceeds the server's payload limit.",
+		}),
+		fenced: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "shipper_fenced_total",
+			Help: "Times that another publisher under the same name was found.",
+		}),
+		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "shipper_batch_messages",
+			Help:    "Messages stored by one publish.",
+			Buckets: []float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000},
+		}),
+		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "shipper_publish_seconds",
+			Help:    "Time from a publish to its acknowledgement, which means stored durably.",
+			Buckets: []float64{.0002, .0005, .001, .002, .005, .01, .02, .05, .1, .5, 1, 5, 30},
+		}),
+	}
+	r.MustRegister(m.events, m.oversize, m.fenced, m.batch, m.latency)
+	for _, g := range []struct {
+		name, help string
+		value      func(follow.Stats) float64
+	}{
+		{"shipper_lag_bytes", "Bytes written by the sensor and not yet read.", func(s follow.Stats) float64 { return float64(s.LagBytes) }},
+		{"shipper_lag_lines", "Lines written by the sensor and not yet read, estimated from their mean length.", func(s follow.Stats) float64 { return float64(s.LagLines) }},
+		{"shipper_read_bytes", "Bytes read since the start.", func(s follow.Stats) float64 { return float64(s.BytesRead) }},
+		{"shipper_read_lines", "Lines read since the start.", func(s follow.Stats) float64 { return float64(s.LinesRead) }},
+		{"shipper_blank_lines", "Blank lines passed over since the start.", func(s follow.Stats) float64 { return float64(s.BlankLines) }},
+		{"shipper_truncations", "Times that the file became shorter than what had been read.", func(s follow.Stats) float64 { return float64(s.Truncations) }},
+		{"shipper_gaps", "Ranges of bytes that were gone before they could be read.", func(s follow.Stats) float64 { return float64(s.Gaps) }},
+		{"shipper_generations", "Incarnations of the file seen since the start.", func(s follow.Stats) float64 { return float64(s.GenerationsSeen) }},
+	} {
+		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.name, Help: g.help}, func() float64 {
+			if f := m.follower.Load(); f != nil {
+				return g.value(f.Stats())
+			}
+			return 0
+		}))
+	}
+	return m
+}
+
+// encoded counts an event by what became of its line.
+func (m *metrics) encoded(subject proto.Subject, e *proto.Event) {
+	outcome := "parsed"
+	if e.Kind == proto.KindUnparsed || e.Kind == proto.KindGap {
+		outcome = e.Kind
+	}
+	m.events.WithLabelValues(string(subject.Class), outcome).Inc()
+}
+
+func (m *metrics) storedCount() uint64 { return m.stored.Load() }
+
+// observer tells metrics and readiness what the publisher does.
+type observer struct {
+	metrics *metrics
+	ready   *daemon.Readiness
+}
+
+var _ publish.Observer = observer{}
+
+func (o observer) Stored(messages int, d time.Duration) {
+	o.metrics.stored.Add(uint64(messages))
+	o.metrics.batch.Observe(float64(messages))
+	o.metrics.latency.Observe(d.Seconds())
+}
+
+func (o observer) Waiting(err error) { o.ready.Set("publish", err) }
+
+func (o observer) Fenced() { o.metrics.fenced.Inc() }

@@ -1,0 +1,205 @@
+// Package shipper follows one sensor's log and publishes every line of it to
+// the bus, in order, once.
+//
+//	file ─▶ follow ─▶ normalize ─▶ encode ─┐ one batch ahead
+//	                                       ▼
+//	                    stream ◀─ fenced publish ─▶ ack
+//
+// It keeps no state: the stream's last message under the source's name says
+// where to go on. Two goroutines work side by side, so that the next batch is
+// read and encoded while the server makes the current one durable; nothing is
+// read further ahead than that, so an absent server costs no memory.
+package shipper
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/internal/bus"
+	"github.com/openclaw-security/bus/services/internal/daemon"
+	"github.com/openclaw-security/bus/services/shipper/internal/follow"
+	"github.com/openclaw-security/bus/services/shipper/internal/normalize"
+	"github.com/openclaw-security/bus/services/shipper/internal/normalize/suricata"
+	"github.com/openclaw-security/bus/services/shipper/internal/normalize/tracee"
+	"github.com/openclaw-security/bus/services/shipper/internal/publish"
+)
+
+// A process that was killed can leave a publish under way that is stored only
+// after its successor has looked up the checkpoint. The successor is then
+// fenced off by its own predecessor and looks again, at most this often, before
+// it takes the other for a living competitor.
+const (
+	maxResumes  = 5
+	resumePause = 200 * time.Millisecond
+)
+
+// Run ships until ctx is done. It waits out an absent bus and an absent file;
+// it returns an error if the settings are wrong, if the bus refuses for good,
+// or if another shipper publishes under the same name.
+func Run(ctx context.Context, cfg Config, rt daemon.Runtime) error {
+	rt.Ready.Expect("nats", "file", "publish")
+	key, err := cfg.NATS.Key()
+	if err != nil {
+		return err
+	}
+	conn, err := bus.Connect(ctx, bus.Options{
+		URL:     cfg.NATS.URL,
+		Key:     key,
+		Role:    bus.ShipperRole(cfg.Source),
+		Log:     rt.Log,
+		OnState: func(err error) { rt.Ready.Set("nats", err) },
+	})
+	if err != nil {
+		return fmt.Errorf("connecting to the bus: %w", err)
+	}
+	defer conn.Close()
+	if err := conn.CheckSchema(ctx, proto.StreamSecurity); err != nil {
+		return fmt.Errorf("checking the stream: %w", err)
+	}
+	s := &shipper{
+		cfg:       cfg,
+		host:      HostName(cfg.Host),
+		conn:      conn,
+		log:       rt.Log,
+		ready:     rt.Ready,
+		metrics:   newMetrics(rt.Metrics),
+		normalize: normalizer(cfg),
+	}
+	for resumes := 0; ; resumes++ {
+		stored := s.metrics.storedCount()
+		err := s.ship(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if !errors.Is(err, publish.ErrFenced) || s.metrics.storedCount() > stored || resumes == maxResumes {
+			return err
+		}
+		select {
+		case <-time.After(resumePause):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+type shipper struct {
+	cfg       Config
+	host      string
+	conn      *bus.Conn
+	log       *slog.Logger
+	ready     *daemon.Readiness
+	metrics   *metrics
+	normalize *normalize.Normalizer
+}
+
+func normalizer(cfg Config) *normalize.Normalizer {
+	n := &normalize.Normalizer{Host: HostName(cfg.Host), Source: cfg.Source, Now: time.Now}
+	switch cfg.Source {
+	case SourceTracee:
+		n.Sensor = tracee.Sensor{}
+	default:
+		n.Sensor = suricata.Sensor{}
+	}
+	return n
+}
+
+// ship goes on from the stream's checkpoint until ctx is done or something
+// stops it.
+func (s *shipper) ship(ctx context.Context) error {
+	fence := bus.NewFence(s.conn, proto.StreamSecurity, proto.SourceFilter(s.host, s.cfg.Source))
+	publisher := publish.New(fence, s.log, observer{s.metrics, s.ready})
+	checkpoint, storedAt, err := publisher.Resume(ctx)
+	if err != nil {
+		return err
+	}
+	from, err := follow.ParseCheckpoint(checkpoint)
+	if err != nil {
+		return fmt.Errorf("reading the checkpoint that the stream holds for %s: %w", s.cfg.Source, err)
+	}
+	follower, err := follow.Open(follow.Config{
+		Path:     s.cfg.path(),
+		From:     from,
+		StoredAt: storedAt,
+		Start:    map[string]follow.Start{"beginning": follow.Beginning, "end": follow.End}[s.cfg.Start],
+		MaxLine:  s.cfg.MaxLine,
+		Logger:   s.log,
+	})
+	if err != nil {
+		return fmt.Errorf("following %s: %w", s.cfg.path(), err)
+	}
+	defer follower.Close()
+	s.metrics.follower.Store(follower)
+	s.log.Info("following", "path", s.cfg.path(), "checkpoint", checkpoint)
+
+	batches := make(chan []*nats.Msg)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(batches)
+		return s.read(ctx, follower, batches)
+	})
+	group.Go(func() error {
+		for msgs := range batches {
+			if err := publisher.Publish(ctx, msgs); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	group.Go(func() error {
+		s.watch(ctx, follower)
+		return nil
+	})
+	return group.Wait()
+}
+
+// watchInterval is how often readiness is brought up to what the follower says.
+const watchInterval = time.Second
+
+// watch reports what the follower waits for, such as a file that does not exist
+// yet, until ctx is done.
+func (s *shipper) watch(ctx context.Context, follower *follow.Follower) {
+	ticker := time.NewTicker(watchInterval)
+	defer ticker.Stop()
+	before := ""
+	for {
+		waiting := follower.Stats().Waiting
+		if waiting != "" {
+			s.ready.Set("file", errors.New(waiting))
+		} else {
+			s.ready.Set("file", nil)
+		}
+		if waiting != before {
+			before = waiting
+			s.log.Info("waiting for the sensor's file", "waiting_for", cmp.Or(waiting, "nothing any more"))
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// read turns what the follower finds into messages, a batch at a time.
+func (s *shipper) read(ctx context.Context, follower *follow.Follower, batches chan<- []*nats.Msg) error {
+	enc := encoder{normalize: s.normalize, limit: s.conn.MaxPayload(), metrics: s.metrics}
+	for {
+		batch, err := follower.Next(ctx, proto.MaxBatch)
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", s.cfg.path(), err)
+		}
+		select {
+		case batches <- enc.encode(batch):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,312 @@
+package shipper_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/internal/bus"
+	"github.com/openclaw-security/bus/services/internal/bustest"
+	"github.com/openclaw-security/bus/services/internal/config"
+	"github.com/openclaw-security/bus/services/internal/daemon"
+	"github.com/openclaw-security/bus/services/shipper"
+	"github.com/openclaw-security/bus/suricata"
+	"github.com/openclaw-security/bus/tracee"
+)
+
+// run runs a shipper in this process until the test ends.
+type run struct {
+	ready *daemon.Readiness
+	ended chan error
+	stop  context.CancelFunc
+}
+
+func start(t *testing.T, b *bustest.Bus, source, path string) *run {
+	t.Helper()
+	var cfg shipper.Config
+	if err := config.Load(&cfg, []string{
+		"SHIPPER_SOURCE=" + source,
+		"SHIPPER_PATH=" + path,
+		"OPENCLAW_HOST=" + bustest.Host,
+		"NATS_URL=" + b.URL(),
+		"NATS_NKEY_SEED=" + b.Seed(t, bus.ShipperRole(source)),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	rt := daemon.Runtime{Log: bustest.Log(t), Metrics: prometheus.NewRegistry(), Ready: daemon.NewReadiness()}
+	r := &run{ready: rt.Ready, ended: make(chan error, 1), stop: stop}
+	go func() { r.ended <- shipper.Run(ctx, cfg, rt) }()
+	t.Cleanup(func() {
+		stop()
+		select {
+		case err := <-r.ended:
+			if err != nil {
+				t.Errorf("the shipper ended with %v", err)
+			}
+		case <-time.After(30 * time.Second):
+			t.Error("the shipper does not end")
+		}
+	})
+	return r
+}
+
+// failure waits for the shipper to end by itself.
+func (r *run) failure(t *testing.T) error {
+	t.Helper()
+	select {
+	case err := <-r.ended:
+		r.ended <- nil
+		return err
+	case <-time.After(30 * time.Second):
+		t.Fatal("the shipper does not end")
+		return nil
+	}
+}
+
+func (r *run) condition(name string) string {
+	conditions, _ := r.ready.Check()
+	for _, c := range conditions {
+		if c.Name == name && c.Err != nil {
+			return c.Err.Error()
+		}
+	}
+	return ""
+}
+
+// feed reads what is stored.
+type feed struct {
+	t    *testing.T
+	live *bus.Feed
+}
+
+func listen(t *testing.T, b *bustest.Bus) *feed {
+	t.Helper()
+	live, err := b.Conn(t, bus.RoleTail).Live(t.Context(), proto.StoredPrefix+".>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(live.Close)
+	return &feed{t, live}
+}
+
+func (f *feed) next() (*bus.Stored, *proto.Event) {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(f.t.Context(), 30*time.Second)
+	defer cancel()
+	m, err := f.live.Next(ctx)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	e := new(proto.Event)
+	if err := json.Unmarshal(m.Data, e); err != nil {
+		f.t.Fatal(err)
+	}
+	return m, e
+}
+
+func appendTo(t *testing.T, path string, text []byte) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.Write(text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRecordingsArriveUnchanged ships both recordings and compares each stored
+// event with its line.
+func TestRecordingsArriveUnchanged(t *testing.T) {
+	for _, test := range []struct {
+		source    string
+		recording []byte
+		alerts    int
+	}{
+		{shipper.SourceSuricata, suricata.Recording(), 14},
+		{shipper.SourceTracee, tracee.Recording(), 28},
+	} {
+		t.Run(test.source, func(t *testing.T) {
+			b := bustest.Start(t)
+			f := listen(t, b)
+			path := filepath.Join(t.TempDir(), "sensor.json")
+			start(t, b, test.source, path)
+			appendTo(t, path, test.recording)
+			alerts := 0
+			for line := range bytes.Lines(test.recording) {
+				m, e := f.next()
+				if line = bytes.TrimSuffix(line, []byte("\n")); !bytes.Equal(e.Raw, line) {
+					t.Fatalf("stored  %s\nwritten %s", e.Raw, line)
+				}
+				if want := e.Subject().Stored(); m.Subject != want {
+					t.Errorf("stored under %s, belongs under %s", m.Subject, want)
+				}
+				if m.Header.Get(proto.HeaderEventID) != e.ID || m.Header.Get(proto.HeaderCheckpoint) == "" {
+					t.Errorf("headers %v of event %s", m.Header, e.ID)
+				}
+				if e.Severity.Class() == proto.ClassAlert {
+					alerts++
+				}
+			}
+			if alerts != test.alerts {
+				t.Errorf("%d alerts, want %d", alerts, test.alerts)
+			}
+		})
+	}
+}
+
+// TestBrokenLines ships what no sensor should write: each line has its
+// documented result, and the line after it arrives.
+func TestBrokenLines(t *testing.T) {
+	b := bustest.Start(t)
+	f := listen(t, b)
+	path := filepath.Join(t.TempDir(), "eve.json")
+	start(t, b, shipper.SourceSuricata, path)
+	const alert = `{"timestamp":"2026-11-22T07:09:02.262167+0000","event_type":"alert","alert":{"signature":"Evil%s","signature_id":1,"severity":1}}`
+	with := func(s string) string { return strings.Replace(alert, "%s", s, 1) }
+	for _, test := range []struct {
+		name, line string
+		kind       string
+		severity   proto.Severity
+		tag        string
+		raw        bool   // kept byte for byte
+		reason     string // of Line
+	}{
+		{"malformed UTF-8", with("\xff\xfe"), "alert", proto.SeverityHigh, "malformed-utf8", false, "UTF-8"},
+		{"duplicate keys", strings.Replace(with(""), "{", `{"event_type":"dns",`, 1), "alert", proto.SeverityHigh, "duplicate-keys", true, ""},
+		{"1 MB line", with(strings.Repeat("x", 1000_000)), "alert", proto.SeverityHigh, "", true, ""},
+		{"longer than the limit", with(strings.Repeat("x", 3<<20)), proto.KindUnparsed, proto.SeverityLow, "", false, "longer than"},
+		{"NUL inside", strings.Replace(with(""), "Evil", "Ev\x00il", 1), proto.KindUnparsed, proto.SeverityLow, "", false, "NUL"},
+		{"NULs before", strings.Repeat("\x00", 5000) + with(""), "alert", proto.SeverityHigh, "", true, ""},
+		{"empty line before", "\n" + with(""), "alert", proto.SeverityHigh, "", true, ""},
+		{"truncated object", with("")[:60], proto.KindUnparsed, proto.SeverityLow, "", false, "cut off"},
+		{"no object", `["alert"]`, proto.KindUnparsed, proto.SeverityLow, "", false, "not an object"},
+		{"two objects", with("") + with(""), proto.KindUnparsed, proto.SeverityLow, "", false, "after"},
+		{"64-bit integers", strings.Replace(with(""), "{", `{"flow_id":9223372036854775807,`, 1), "alert", proto.SeverityHigh, "", true, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			appendTo(t, path, []byte(test.line+"\n"))
+			m, e := f.next()
+			if e.Kind != test.kind || e.Severity != test.severity {
+				t.Errorf("%s %s, want %s %s", e.Kind, e.Severity, test.kind, test.severity)
+			}
+			if test.tag != "" && !strings.Contains(strings.Join(e.Tags, " "), test.tag) {
+				t.Errorf("tags %q, want %s", e.Tags, test.tag)
+			}
+			if line := strings.TrimLeft(test.line, "\x00\n"); test.raw && string(e.Raw) != line {
+				t.Errorf("raw is not the line")
+			}
+			if test.reason != "" && (e.Line == nil || !strings.Contains(e.Line.Reason, test.reason) || e.Line.Length == 0) {
+				t.Errorf("line %+v, want a reason with %q", e.Line, test.reason)
+			}
+			if test.line[0] == '{' && e.Kind == "alert" && strings.Contains(test.line, "flow_id") && e.Network.FlowID != "9223372036854775807" {
+				t.Errorf("flow id %s", e.Network.FlowID)
+			}
+			if len(m.Data) > 2<<20 {
+				t.Errorf("a message of %d bytes", len(m.Data))
+			}
+		})
+	}
+}
+
+// TestSecondShipperIsFencedOff: of two shippers under one name, the one that
+// comes second to publish stops with an error that says why.
+func TestSecondShipperIsFencedOff(t *testing.T) {
+	b := bustest.Start(t)
+	f := listen(t, b)
+	dir := t.TempDir()
+	first, second := filepath.Join(dir, "first.json"), filepath.Join(dir, "second.json")
+	a := start(t, b, shipper.SourceSuricata, first)
+	appendTo(t, first, []byte(`{"event_type":"a"}`+"\n"))
+	f.next()
+
+	// The second goes on from the first's checkpoint, whose file it does not
+	// have, and takes the place with the gap event that says so.
+	start(t, b, shipper.SourceSuricata, second)
+	appendTo(t, second, []byte(`{"event_type":"b"}`+"\n"))
+	for {
+		if _, e := f.next(); e.Kind == "b" {
+			break
+		}
+	}
+	appendTo(t, first, []byte(`{"event_type":"c"}`+"\n"))
+	err := a.failure(t)
+	if err == nil || !strings.Contains(err.Error(), "another shipper publishes under this name") || !strings.Contains(err.Error(), "stop one of the two") {
+		t.Errorf("the first ended with %v", err)
+	}
+}
+
+// TestOutage takes the server away while lines are written: the shipper says
+// what it waits for, and stores every line once the server is back.
+func TestOutage(t *testing.T) {
+	b := bustest.Start(t)
+	path := filepath.Join(t.TempDir(), "eve.json")
+	s := start(t, b, shipper.SourceSuricata, path)
+	f := listen(t, b)
+	appendTo(t, path, []byte(`{"event_type":"before"}`+"\n"))
+	f.next()
+
+	b.Stop(t)
+	appendTo(t, path, bytes.Repeat([]byte(`{"event_type":"during"}`+"\n"), 100))
+	deadline := time.Now().Add(30 * time.Second)
+	for s.condition("publish") == "" || s.condition("nats") == "" {
+		if time.Now().After(deadline) {
+			t.Fatal("the shipper is ready without a server")
+		}
+		time.Sleep(10 * time.Millisecond) // between looks; the deadline decides
+	}
+	b.Restart(t)
+
+	conn := b.Conn(t, bus.RoleTail)
+	for n := 0; n != 101; {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of 101 lines are stored", n)
+		}
+		n = 0
+		for _, err := range conn.History(t.Context(), proto.StreamSecurity, proto.StoredPrefix+".>", bus.Start{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+	}
+}
+
+func TestWaitsForItsFile(t *testing.T) {
+	b := bustest.Start(t)
+	f := listen(t, b)
+	path := filepath.Join(t.TempDir(), "not", "there", "eve.json")
+	s := start(t, b, shipper.SourceSuricata, path)
+	deadline := time.Now().Add(30 * time.Second)
+	for !strings.Contains(s.condition("file"), "does not exist") {
+		if time.Now().After(deadline) {
+			t.Fatalf("the condition of the file is %q", s.condition("file"))
+		}
+		time.Sleep(10 * time.Millisecond) // between looks; the deadline decides
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	appendTo(t, path, []byte(`{"event_type":"a"}`+"\n"))
+	if _, e := f.next(); e.Kind != "a" {
+		t.Errorf("kind %s", e.Kind)
+	}
+}
+
+func TestUnprovisionedBusIsAnError(t *testing.T) {
+	b := bustest.Start(t, bustest.Unprovisioned())
+	err := start(t, b, shipper.SourceSuricata, filepath.Join(t.TempDir(), "eve.json")).failure(t)
+	if err == nil || !strings.Contains(err.Error(), "secbus provision") {
+		t.Errorf("error %v", err)
+	}
+}
