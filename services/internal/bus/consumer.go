@@ -13,10 +13,9 @@ import (
 )
 
 const (
-	fetchExpiry    = 30 * time.Second // of one pull request; Fetch makes another
-	fetchHeartbeat = 5 * time.Second  // the server's sign of life while there is nothing
-	fetchRetry     = 250 * time.Millisecond
-	fetchRest      = 100 * time.Millisecond // for the next message once there is one
+	fetchExpiry  = time.Second     // of a request that waits; Fetch makes another
+	fetchSilence = 5 * time.Second // beyond it, after which a request has been lost
+	fetchRetry   = 250 * time.Millisecond
 )
 
 // Consumer is a durable to fetch from. It is safe for concurrent use.
@@ -65,25 +64,32 @@ func progress(info *jetstream.ConsumerInfo) Progress {
 	}
 }
 
-// Fetch waits until there is at least one message and returns those that there
-// are, at most limit. It outlasts disconnects, restarts of the server and
-// changes of its leader. It returns an error when ctx ends, when the connection
-// is closed for good, when the role may not fetch, and, wrapping
-// [ErrNotProvisioned], when the durable is gone.
+// Fetch waits until there is at least one message and returns what there is, at
+// most limit. It outlasts disconnects, restarts of the server and changes of its
+// leader. It returns an error when ctx ends, when the connection is closed for
+// good, when the role may not fetch, and, wrapping [ErrNotProvisioned], when the
+// durable is gone.
 //
 // No request stays open between calls, so that the time to acknowledge starts
 // only when the caller is ready.
 func (c *Consumer) Fetch(ctx context.Context, limit int) ([]*Msg, error) {
-	for {
-		msgs, err := c.pull(ctx, limit)
-		if len(msgs) > 0 {
+	// Every request must be ended by the server, which cannot be told to forget
+	// one: what it sends while the client turns away reaches nobody, and is not
+	// sent again until AckWait has passed. So the first request brings what is
+	// there and ends at once; the second waits a short time and ends with its
+	// only message; and ctx is looked at between requests.
+	ready := pullRequest{Batch: limit, NoWait: true}
+	next := pullRequest{Batch: 1, Expires: fetchExpiry}
+	for request := ready; ; {
+		msgs, err := c.pull(ctx, request)
+		switch {
+		case ctx.Err() != nil:
+			return nil, errors.Join(context.Cause(ctx), handBack(msgs))
+		case len(msgs) > 0:
 			return msgs, nil
-		}
-		if err == nil {
-			continue // the request expired; the server paces the loop
-		}
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+		case err == nil:
+			request = next
+			continue
 		}
 		if err = c.fatal(ctx, err); err != nil {
 			return nil, fmt.Errorf("fetching from durable %s of %s: %w", c.durable, c.stream, err)
@@ -91,7 +97,18 @@ func (c *Consumer) Fetch(ctx context.Context, limit int) ([]*Msg, error) {
 		if pause(ctx, fetchRetry) != nil {
 			return nil, context.Cause(ctx)
 		}
+		request = ready
 	}
+}
+
+// handBack makes msgs available to the next fetch at once.
+func handBack(msgs []*Msg) error {
+	for _, m := range msgs {
+		if err := m.Nak(0); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fatal returns err if trying again cannot help, nil if it can.
@@ -108,26 +125,29 @@ func (c *Consumer) fatal(ctx context.Context, err error) error {
 	return nil
 }
 
-// pull makes one pull request and collects what it brings. The server answers a
-// no_wait request that has an expiry in full as soon as it has any message.
-func (c *Consumer) pull(ctx context.Context, limit int) ([]*Msg, error) {
+// pullRequest is the body of a pull request (nats-server:
+// JSApiConsumerGetNextRequest).
+type pullRequest struct {
+	Batch   int           `json:"batch"`
+	NoWait  bool          `json:"no_wait,omitempty"`
+	Expires time.Duration `json:"expires,omitempty"`
+}
+
+// pull makes one pull request and collects what it brings until the server ends
+// it, whatever happens to ctx.
+func (c *Consumer) pull(ctx context.Context, r pullRequest) ([]*Msg, error) {
 	nc := c.conn.nc
 	if !nc.IsConnected() && !nc.IsClosed() {
 		return nil, ErrNotConnected
 	}
-	request, err := json.Marshal(struct {
-		Batch     int           `json:"batch"`
-		NoWait    bool          `json:"no_wait"`
-		Expires   time.Duration `json:"expires"`
-		Heartbeat time.Duration `json:"idle_heartbeat"`
-	}{limit, true, fetchExpiry, fetchHeartbeat})
+	request, err := json.Marshal(r)
 	if err != nil {
 		return nil, fmt.Errorf("writing the request: %w", err)
 	}
 	subject := "$JS.API.CONSUMER.MSG.NEXT." + c.stream + "." + c.durable
-	ctx, end := c.conn.begin(ctx, fetchExpiry+fetchHeartbeat, func(s string) bool { return s == subject })
+	ctx, end := c.conn.begin(context.WithoutCancel(ctx), r.Expires+fetchSilence, func(s string) bool { return s == subject })
 	defer end()
-	replies := make(chan *nats.Msg, limit+16)
+	replies := make(chan *nats.Msg, r.Batch+16)
 	inbox := nc.NewInbox()
 	sub, err := nc.ChanSubscribe(inbox, replies)
 	if err != nil {
@@ -137,25 +157,17 @@ func (c *Consumer) pull(ctx context.Context, limit int) ([]*Msg, error) {
 	if err := nc.PublishRequest(subject, inbox, request); err != nil {
 		return nil, c.conn.outcome(ctx, err)
 	}
-	return c.collect(ctx, replies, limit)
+	return c.collect(ctx, replies, r.Batch)
 }
-
-var errSilent = errors.New("the server sends no heartbeat")
 
 func (c *Consumer) collect(ctx context.Context, replies <-chan *nats.Msg, limit int) ([]*Msg, error) {
 	var msgs []*Msg
-	silence := time.NewTimer(2 * fetchHeartbeat)
-	defer silence.Stop()
 	for len(msgs) < limit {
 		select {
 		case m := <-replies:
 			// Told by the reply subject, which only the server sets: a publisher
 			// can give its message a Status header too.
 			if !strings.HasPrefix(m.Reply, "$JS.ACK.") {
-				if m.Header.Get("Status") == "100" { // heartbeat
-					silence.Reset(2 * fetchHeartbeat)
-					continue
-				}
 				return msgs, endOfPull(m)
 			}
 			msg, err := c.message(m)
@@ -163,11 +175,6 @@ func (c *Consumer) collect(ctx context.Context, replies <-chan *nats.Msg, limit 
 				return msgs, err
 			}
 			msgs = append(msgs, msg)
-			// The server does not close a request that its limit of
-			// unacknowledged messages holds up.
-			silence.Reset(fetchRest)
-		case <-silence.C:
-			return msgs, errSilent
 		case <-ctx.Done():
 			return msgs, c.conn.outcome(ctx, ctx.Err())
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -285,4 +286,45 @@ func dead(t *testing.T, c *bus.Conn) []*bus.Stored {
 		letters = append(letters, s)
 	}
 	return letters
+}
+
+// TestGivenUpFetchesHoldNothingBack ends fetches while messages are under way:
+// none may wait for AckWait (30 s) to pass before the next fetch brings it.
+func TestGivenUpFetchesHoldNothingBack(t *testing.T) {
+	b := bustest.Start(t)
+	c := bind(t, b)
+	f := armed(t, b.Conn(t, bus.ShipperRole(bustest.Suricata)), bustest.Suricata)
+	const n = 100
+	for i := range n {
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			msgs, err := c.Fetch(ctx, 10)
+			for _, m := range msgs {
+				err = errors.Join(err, m.Nak(0))
+			}
+			if err != nil && !errors.Is(err, context.Canceled) {
+				t.Errorf("fetching: %v", err)
+			}
+		}()
+		publish(t, f, message(bustest.Suricata, proto.SeverityHigh, fmt.Sprint(i)))
+		cancel()
+		<-ended
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	seen := make(map[uint64]bool)
+	for len(seen) < n {
+		msgs, err := c.Fetch(ctx, n)
+		if err != nil {
+			t.Fatalf("after %d of %d messages: %v", len(seen), n, err)
+		}
+		for _, m := range msgs {
+			seen[m.Sequence] = true
+			if err := m.Ack(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 }
