@@ -1,0 +1,63 @@
+# The OpenClaw security bus. `make` alone lists what there is.
+#
+# Needs Go (the version in go.mod), make and git; nothing else.
+
+GO      ?= go
+BIN     := bin
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X github.com/openclaw-security/bus/services/internal/daemon.version=$(VERSION)
+SOURCES := $(shell git ls-files -co --exclude-standard '*.go' '*.json' go.mod go.sum 2>/dev/null)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(BIN)/secbus ## play a recorded attack through the real pipeline and show the alerts
+	@$(BIN)/secbus demo
+
+.PHONY: run
+run: $(BIN)/secbus ## run everything in one process on the real sensor files
+	@$(BIN)/secbus up
+
+.PHONY: build
+build: $(BIN)/secbus $(BIN)/shipper $(BIN)/notifier ## build every binary into bin/
+
+$(BIN)/secbus: $(SOURCES)
+	@echo "building $@"
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./services/secbus
+
+$(BIN)/%: $(SOURCES)
+	@echo "building $@"
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./services/$*/cmd/$*
+
+# The race detector needs a C compiler on Linux; without one the tests run all
+# the same, and say so.
+RACE := $(if $(filter 1,$(shell CGO_ENABLED= $(GO) env CGO_ENABLED)),-race,)
+
+.PHONY: test
+test: ## run every test that needs no Docker, with the race detector
+	$(if $(RACE),,@echo "no C compiler found: testing without the race detector")
+	$(GO) test $(RACE) -timeout 15m ./...
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (default 20s) each
+	@FUZZTIME=$(or $(FUZZTIME),20s) ./scripts/fuzz.sh
+
+.PHONY: lint
+lint: ## formatting, vet, staticcheck, module hygiene, generated files, cross-builds
+	@GO="$(GO)" ./scripts/lint.sh
+
+.PHONY: generate
+generate: ## write the generated files (JSON Schemas, docs/configuration.md)
+	$(GO) generate ./...
+
+.PHONY: bench-idle
+bench-idle: $(BIN)/secbus ## measure the idle memory of `secbus up`
+	@$(GO) run ./services/secbus/internal/benchidle -secbus $(BIN)/secbus
+
+.PHONY: clean
+clean: ## remove what the build made
+	rm -rf $(BIN) .cache

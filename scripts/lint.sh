@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Everything that is checked about the code without running it. Each check
+# prints a line, and what it found if it found something; all run, then the
+# script fails if any did.
+set -u
+cd "$(dirname "$0")/.."
+GO=${GO:-go}
+failed=0
+
+check() { # check NAME COMMAND...: fails if the command fails
+  local name=$1 out
+  shift
+  if out=$("$@" 2>&1); then
+    printf 'lint: %-22s ok\n' "$name"
+  else
+    printf 'lint: %-22s FAILED\n%s\n' "$name" "$out"
+    failed=1
+  fi
+}
+
+silent() { # silent COMMAND...: fails if the command prints anything
+  local out
+  out=$("$@" 2>&1) && [ -z "$out" ] && return
+  printf '%s\n' "$out"
+  return 1
+}
+
+cross() { # cross GOOS GOARCH: every package and test compiles there
+  GOOS=$1 GOARCH=$2 CGO_ENABLED=0 $GO build -o /dev/null ./... && GOOS=$1 GOARCH=$2 CGO_ENABLED=0 $GO vet ./...
+}
+
+check gofumpt silent sh -c "git ls-files -co --exclude-standard '*.go' | xargs $GO tool gofumpt -l"
+check vet $GO vet ./...
+check staticcheck $GO tool staticcheck ./...
+check 'go mod tidy' $GO mod tidy -diff
+check 'go mod verify' $GO mod verify
+check 'without go.work' env GOWORK=off $GO build -o /dev/null ./...
+check 'linux/arm64' cross linux arm64
+check 'darwin/arm64' cross darwin arm64
+check 'shell syntax' sh -c 'for f in scripts/*.sh .ci/run; do bash -n "$f" || exit 1; done'
+exit $failed

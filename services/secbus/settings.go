@@ -1,0 +1,135 @@
+package main
+
+import (
+	"log/slog"
+	"slices"
+
+	"github.com/openclaw-security/bus/services/internal/config"
+	"github.com/openclaw-security/bus/services/notifier"
+	"github.com/openclaw-security/bus/services/shipper"
+)
+
+// upSettings is what `secbus up` reads from the environment, the settings of the
+// services that it runs included, so that all faults show at once.
+type upSettings struct {
+	Sensors   sensorSettings
+	Shipper   shipper.Config
+	Notifier  notifier.Config
+	Retention config.Retention
+	Log       config.Log
+	Admin     config.Admin
+	Pending   pendingSettings
+}
+
+// sensorSettings say where the sensors write on this machine.
+type sensorSettings struct {
+	Suricata string `env:"SURICATA_EVE_PATH, default=suricata/logs/eve.json" doc:"Where Suricata writes EVE JSON on this machine: a file, or a pattern for threaded output."`
+	Tracee   string `env:"TRACEE_EVENTS_PATH, default=/tmp/tracee/out/events.json" doc:"Where Tracee writes its events on this machine."`
+}
+
+// pendingSettings are the documented settings of parts that this version does
+// not have yet. They are checked, so that a file that is right stays right, and
+// said to be without effect.
+type pendingSettings struct {
+	Telegram config.Telegram
+	LLM      config.LLM
+	Guard    config.Guard
+}
+
+func (p pendingSettings) warn(log *slog.Logger) {
+	for _, s := range []struct {
+		set bool
+		key string
+		why string
+	}{
+		{p.Telegram.Enabled(), "TELEGRAM_BOT_TOKEN", "this version delivers alerts to standard output only"},
+		{!p.LLM.APIKey.IsZero(), "LLM_API_KEY", "this version has no LLM proxy"},
+		{p.Guard.Enabled, "GUARD_ENABLED", "this version has no LLM proxy"},
+	} {
+		if s.set {
+			log.Warn("setting has no effect", "key", s.key, "reason", s.why)
+		}
+	}
+}
+
+// loadUp reads the settings of `secbus up`.
+func loadUp(environ []string) (upSettings, error) {
+	// The embedded bus decides where and as whom the services connect, and
+	// `secbus up` which sources there are; whatever the environment says of that
+	// is for services that run on their own.
+	environ = append(environ[:len(environ):len(environ)],
+		"SHIPPER_SOURCE="+shipper.SourceSuricata, "NATS_URL=", "NATS_NKEY_SEED=", "NATS_NKEY_SEED_FILE=")
+	var s upSettings
+	err := config.Load(&s, environ)
+	return s, err
+}
+
+// settingGroups are all settings of all programs, as they are documented.
+func settingGroups() []config.Group {
+	return []config.Group{
+		{
+			Title: "Sensors",
+			Intro: "Read by `secbus up`, which runs one shipper for each.",
+			Keys:  config.Keys(sensorSettings{}),
+		},
+		{
+			Title: "Shipper",
+			Intro: "Read by `shipper`. `secbus up` sets `SHIPPER_SOURCE` and `SHIPPER_PATH` itself.",
+			Keys:  without(config.Keys(shipper.Config{}), config.NATS{}),
+		},
+		{
+			Title: "Notifier",
+			Intro: "Read by `notifier` and `secbus up`.",
+			Keys:  without(config.Keys(notifier.Config{}), config.NATS{}),
+		},
+		{
+			Title: "NATS",
+			Intro: "Read by every service that runs on its own, and by `secbus` commands for a server that is not the embedded one.",
+			Keys:  config.Keys(config.NATS{}),
+		},
+		{
+			Title: "Retention",
+			Intro: "Read by `secbus up` and `secbus provision`, which create and migrate the streams. Sizes are in bytes, ages such as `720h`. A smaller value than the one in force is refused unless `--allow-shrink` is given, since it deletes.",
+			Keys:  config.Keys(config.Retention{}),
+		},
+		{
+			Title: "Log, health and metrics",
+			Intro: "Read by every service.",
+			Keys:  append(config.Keys(config.Log{}), config.Keys(config.Admin{})...),
+		},
+		{
+			Title: "Telegram",
+			Intro: "Checked, and without effect in this version, which prints alerts to standard output.",
+			Keys:  config.Keys(config.Telegram{}),
+		},
+		{
+			Title: "LLM proxy and guard",
+			Intro: "Checked, and without effect in this version, which has no LLM proxy.",
+			Keys:  append(config.Keys(config.LLM{}), config.Keys(config.Guard{})...),
+		},
+		{
+			Title: "Operator's command",
+			Intro: "Read by `secbus`; its flags say the same.",
+			Keys:  []config.Key{dataKey},
+		},
+	}
+}
+
+// without returns keys less those of shared, which have a section of their own.
+func without(keys []config.Key, shared any) []config.Key {
+	return slices.DeleteFunc(keys, func(k config.Key) bool { return slices.Contains(config.Keys(shared), k) })
+}
+
+// dataKey is the one variable that a flag of secbus alone reads.
+var dataKey = config.Key{
+	Name: "SECBUS_DATA",
+	Type: "string",
+	Doc:  "Data directory of the embedded bus. Unset means `openclaw-security` under `$XDG_STATE_HOME`, which is `~/.local/state` by default.",
+}
+
+// warnUnknown logs settings that look like ours and are not.
+func warnUnknown(environ []string, log *slog.Logger) {
+	for _, unknown := range config.Unknown(environ, config.StackKeys()) {
+		log.Warn("unknown setting", "key", unknown.Name, "did_you_mean", unknown.Suggestion)
+	}
+}

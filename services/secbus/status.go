@@ -1,0 +1,224 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/internal/bus"
+)
+
+type statusCommand struct {
+	targetFlags
+	JSON bool `help:"Print as JSON."`
+}
+
+// Help is shown by --help.
+func (statusCommand) Help() string {
+	return "Exits with 3 if something is missing: a stream or a consumer that is not provisioned, a consumer that nobody fetches from, alerts that were removed before they were delivered, or a sensor that nothing has come from."
+}
+
+// Run prints the state of the bus.
+func (c *statusCommand) Run(ctx context.Context, term terminal) error {
+	conn, err := c.connect(ctx, bus.RoleOperator, term)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	s, err := readStatus(ctx, conn, time.Now())
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		err = printJSON(term.stdout, s)
+	} else {
+		err = s.print(term.stdout)
+	}
+	if err == nil && len(s.Missing) > 0 {
+		err = errMissing
+	}
+	return err
+}
+
+// status is the state of the bus, as --json prints it.
+type status struct {
+	Streams   []streamStatus   `json:"streams"`
+	Consumers []consumerStatus `json:"consumers"`
+	Sources   []sourceStatus   `json:"sources"`
+	Missing   []string         `json:"missing"` // in words; empty if all is there
+}
+
+type streamStatus struct {
+	Name     string     `json:"name"`
+	Messages uint64     `json:"messages"`
+	Bytes    uint64     `json:"bytes"`
+	MaxBytes int64      `json:"max_bytes"`
+	Oldest   *time.Time `json:"oldest,omitempty"`
+	Newest   *time.Time `json:"newest,omitempty"`
+}
+
+type consumerStatus struct {
+	Name    string `json:"name"`
+	Stream  string `json:"stream"`
+	Pending uint64 `json:"pending"` // not delivered yet
+	Unacked int    `json:"unacked"` // delivered, not acknowledged yet
+	Active  bool   `json:"active"`  // somebody is fetching
+	Evicted uint64 `json:"evicted"` // removed before they were acknowledged
+}
+
+type sourceStatus struct {
+	Host       string    `json:"host"`
+	Source     string    `json:"source"`
+	LastStored time.Time `json:"last_stored"`
+	LastKind   string    `json:"last_kind"`
+	AgeSeconds float64   `json:"age_seconds"`
+	Checkpoint string    `json:"checkpoint,omitempty"`
+}
+
+// expectedSources are those that a bus on one machine has.
+func expectedSources() []string { return []string{"suricata", "tracee"} }
+
+// readStatus asks the bus for its state as of now.
+func readStatus(ctx context.Context, conn *bus.Conn, now time.Time) (*status, error) {
+	o, err := conn.Overview(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &status{Missing: []string{}}
+	for _, st := range o.Streams {
+		s.addStream(st)
+	}
+	for _, d := range o.Durables {
+		s.addDurable(d)
+	}
+	if o.Streams[0].Err == nil {
+		last, err := conn.LastMessages(ctx, proto.StreamSecurity)
+		if err != nil {
+			return nil, err
+		}
+		s.addSources(last, now)
+	}
+	return s, nil
+}
+
+func (s *status) missing(format string, args ...any) {
+	s.Missing = append(s.Missing, fmt.Sprintf(format, args...))
+}
+
+func (s *status) addStream(st bus.StreamState) {
+	if st.Err != nil {
+		s.missing("stream %s: %v", st.Name, st.Err)
+		return
+	}
+	entry := streamStatus{Name: st.Name, Messages: st.Messages, Bytes: st.Bytes, MaxBytes: st.MaxBytes}
+	if st.Messages > 0 {
+		entry.Oldest, entry.Newest = &st.Oldest, &st.Newest
+	}
+	s.Streams = append(s.Streams, entry)
+}
+
+func (s *status) addDurable(d bus.DurableState) {
+	if d.Err != nil {
+		s.missing("consumer %s: %v", d.Name, d.Err)
+		return
+	}
+	// A consumer at work has no fetch open while it deals with what it got.
+	active := d.Waiting > 0 || d.Progress.Unacked > 0
+	s.Consumers = append(s.Consumers, consumerStatus{
+		Name:    d.Name,
+		Stream:  d.Stream,
+		Pending: d.Progress.Pending,
+		Unacked: d.Progress.Unacked,
+		Active:  active,
+		Evicted: d.Evicted,
+	})
+	if !active {
+		s.missing("consumer %s: nobody is fetching from it; %d messages wait", d.Name, d.Progress.Pending)
+	}
+	if d.Evicted > 0 {
+		s.missing("consumer %s: %d messages were removed by the limits of %s before they were acknowledged", d.Name, d.Evicted, d.Stream)
+	}
+}
+
+func (s *status) addSources(last map[string]*bus.Stored, now time.Time) {
+	seen := make(map[string]bool)
+	for _, m := range last {
+		subject, err := proto.ParseSubject(m.Subject)
+		if err != nil {
+			continue // LastMessages returns subjects of the bus only
+		}
+		seen[subject.Source] = true
+		s.Sources = append(s.Sources, sourceStatus{
+			Host:       subject.Host,
+			Source:     subject.Source,
+			LastStored: m.Time,
+			LastKind:   subject.Kind,
+			AgeSeconds: now.Sub(m.Time).Seconds(),
+			Checkpoint: m.Header.Get(proto.HeaderCheckpoint),
+		})
+	}
+	slices.SortFunc(s.Sources, func(a, b sourceStatus) int {
+		return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Source, b.Source))
+	})
+	for _, source := range expectedSources() {
+		if !seen[source] {
+			s.missing("source %s: nothing has come from it yet; is the sensor running, and does its shipper find its file?", source)
+		}
+	}
+}
+
+// print writes the status for a person.
+func (s *status) print(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "STREAM\tMESSAGES\tSIZE\tLIMIT\tOLDEST\tNEWEST")
+	for _, st := range s.Streams {
+		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%s\n", st.Name, st.Messages, size(st.Bytes), size(uint64(max(st.MaxBytes, 0))), clock(st.Oldest), clock(st.Newest))
+	}
+	fmt.Fprintln(t, "\nCONSUMER\tSTREAM\tPENDING\tUNACKED\tACTIVE\t")
+	for _, c := range s.Consumers {
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%s\t\n", c.Name, c.Stream, c.Pending, c.Unacked, map[bool]string{true: "yes", false: "no"}[c.Active])
+	}
+	fmt.Fprintln(t, "\nSOURCE\tHOST\tLAST EVENT\tKIND\t\t")
+	for _, src := range s.Sources {
+		ago := time.Duration(src.AgeSeconds * float64(time.Second)).Round(time.Second)
+		fmt.Fprintf(t, "%s\t%s\t%s ago\t%s\t\t\n", src.Source, src.Host, max(ago, 0), src.LastKind)
+	}
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("writing the status: %w", err)
+	}
+	if len(s.Missing) == 0 {
+		_, err := fmt.Fprintln(w, "\nNothing is missing.")
+		return err
+	}
+	fmt.Fprintln(w, "\nMISSING")
+	for _, m := range s.Missing {
+		fmt.Fprintln(w, "  -", m)
+	}
+	return nil
+}
+
+func clock(t *time.Time) string {
+	if t == nil {
+		return "-"
+	}
+	return t.Local().Format("2006-01-02 15:04:05")
+}
+
+// size renders bytes in binary units.
+func size(n uint64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	div, exp := uint64(unit), 0
+	for n/div >= unit {
+		div, exp = div*unit, exp+1
+	}
+	return fmt.Sprintf("%.1f %ciB", float64(n)/float64(div), "KMGTPE"[exp])
+}
+

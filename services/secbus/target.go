@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/nats-io/nkeys"
+
+	"github.com/openclaw-security/bus/services/internal/bus"
+	"github.com/openclaw-security/bus/services/internal/config"
+	"github.com/openclaw-security/bus/services/internal/natsd"
+)
+
+// connectWait is how long a command waits for a server before it gives up: long
+// enough for one that is just starting, short enough for a person.
+const connectWait = 5 * time.Second
+
+// targetFlags choose the bus that a command talks to: the embedded one of a data
+// directory, or any NATS server with a key for it.
+type targetFlags struct {
+	dataFlags
+	Server string `env:"NATS_URL" placeholder:"URL" help:"NATS server to talk to instead of the embedded bus."`
+	Key    string `env:"NATS_NKEY_SEED_FILE" placeholder:"FILE" type:"path" help:"File with the nkey seed to connect to --server with (or NATS_NKEY_SEED)."`
+}
+
+// connect connects as role.
+func (f targetFlags) connect(ctx context.Context, role string, term terminal) (*bus.Conn, error) {
+	options := bus.Options{Role: role, Log: slog.New(slog.DiscardHandler)}
+	var err error
+	if f.Server != "" {
+		options.URL = f.Server
+		options.Key, err = f.serverKey(term)
+	} else {
+		options.URL, options.Key, err = f.embedded(role)
+	}
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, connectWait, fmt.Errorf("no answer within %s", connectWait))
+	defer cancel()
+	conn, err := bus.Connect(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	return conn, nil
+}
+
+// serverKey reads the key for a server that is not ours.
+func (f targetFlags) serverKey(term terminal) (nkeys.KeyPair, error) {
+	environ := []string{"NATS_URL=" + f.Server, "NATS_NKEY_SEED_FILE=" + f.Key}
+	if f.Key == "" {
+		environ = append(term.environ, "NATS_URL="+f.Server)
+	}
+	var settings config.NATS
+	if err := config.Load(&settings, environ); err != nil {
+		return nil, err
+	}
+	return settings.Key()
+}
+
+// embedded finds the running bus of the data directory and role's key to it.
+func (f targetFlags) embedded(role string) (string, nkeys.KeyPair, error) {
+	data, err := f.dir()
+	if err != nil {
+		return "", nil, err
+	}
+	e, err := readEndpoint(data)
+	if err != nil {
+		return "", nil, err
+	}
+	key, err := natsd.LoadSeed(filepath.Join(keysDir(data), role+".nk"))
+	if err != nil {
+		return "", nil, fmt.Errorf("loading the key of role %s: %w", role, err)
+	}
+	return e.URL, key, nil
+}
