@@ -159,6 +159,7 @@ func (s stack) services(url string, ids *natsd.Identities) ([]daemon.Service, er
 	} {
 		cfg := s.settings.Shipper
 		cfg.Source, cfg.Path = source, path
+		cfg.Hint = filepath.Join(s.data, "hints", source+".json")
 		role := bus.ShipperRole(source)
 		if err := connectAs(&cfg.NATS, url, ids, role); err != nil {
 			return nil, err

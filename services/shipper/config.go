@@ -21,6 +21,7 @@ type Config struct {
 	Path    string `env:"SHIPPER_PATH" doc:"File to follow, or a pattern such as eve.*.json for several. Unset means where the sensor writes by default: suricata/logs/eve.json, or /tmp/tracee/out/events.json."`
 	Host    string `env:"OPENCLAW_HOST" doc:"Name of this machine on the bus. Unset means the system's host name. Changing it makes the files new ones, read from the beginning."`
 	MaxLine int    `env:"SHIPPER_MAX_LINE, default=1048576" doc:"Longest line carried whole, in bytes, from 1024 to 1048576; of a longer one the beginning becomes an unparsed event."`
+	Hint    string `env:"SHIPPER_HINT" doc:"File in which the shipper notes where it stands, for the one case in which the stream cannot tell: retention has removed all that this source published. Unset means no note."`
 	Start   string `env:"SHIPPER_START, default=beginning" doc:"Where to begin a file that this source has never published from: beginning or end."`
 }
 

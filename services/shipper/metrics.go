@@ -53,14 +53,20 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		name, help string
 		value      func(follow.Stats) float64
 	}{
-		{"shipper_lag_bytes", "Bytes written by the sensor and not yet read.", func(s follow.Stats) float64 { return float64(s.LagBytes) }},
+		{"shipper_lag_bytes", "Bytes written by the sensor and not yet read, over all incarnations of the file.", func(s follow.Stats) float64 { return float64(s.LagBytes) }},
 		{"shipper_lag_lines", "Lines written by the sensor and not yet read, estimated from their mean length.", func(s follow.Stats) float64 { return float64(s.LagLines) }},
+		{"shipper_oldest_unread_seconds", "For how long the oldest unread byte has been there, at least; 0 if there is none.", func(s follow.Stats) float64 { return s.OldestUnread.Seconds() }},
+		{"shipper_open_files", "Files held open.", func(s follow.Stats) float64 { return float64(s.OpenFiles) }},
+		{"shipper_open_generations", "Incarnations of the file not yet read to their end.", func(s follow.Stats) float64 { return float64(s.OpenGenerations) }},
+		{"shipper_generations_seen", "Incarnations of the file begun since the start.", func(s follow.Stats) float64 { return float64(s.GenerationsSeen) }},
+		{"shipper_generations_drained", "Incarnations of the file read to their end since the start.", func(s follow.Stats) float64 { return float64(s.GenerationsDrained) }},
 		{"shipper_read_bytes", "Bytes read since the start.", func(s follow.Stats) float64 { return float64(s.BytesRead) }},
 		{"shipper_read_lines", "Lines read since the start.", func(s follow.Stats) float64 { return float64(s.LinesRead) }},
 		{"shipper_blank_lines", "Blank lines passed over since the start.", func(s follow.Stats) float64 { return float64(s.BlankLines) }},
-		{"shipper_truncations", "Times that the file became shorter than what had been read.", func(s follow.Stats) float64 { return float64(s.Truncations) }},
+		{"shipper_nul_bytes", "NUL bytes of holes passed over since the start.", func(s follow.Stats) float64 { return float64(s.NULBytes) }},
+		{"shipper_truncations", "Times that a file was truncated or replaced in place.", func(s follow.Stats) float64 { return float64(s.Truncations) }},
 		{"shipper_gaps", "Ranges of bytes that were gone before they could be read.", func(s follow.Stats) float64 { return float64(s.Gaps) }},
-		{"shipper_generations", "Incarnations of the file seen since the start.", func(s follow.Stats) float64 { return float64(s.GenerationsSeen) }},
+		{"shipper_gap_bytes", "Length of those ranges, as far as it is known.", func(s follow.Stats) float64 { return float64(s.GapBytes) }},
 	} {
 		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.name, Help: g.help}, func() float64 {
 			if f := m.follower.Load(); f != nil {

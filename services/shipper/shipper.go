@@ -5,7 +5,7 @@
 //	                                       ▼
 //	                    stream ◀─ fenced publish ─▶ ack
 //
-// It keeps no state: the stream's last message under the source's name says
+// It needs no state: the stream's last message under the source's name says
 // where to go on. Two goroutines work side by side, so that the next batch is
 // read and encoded while the server makes the current one durable; nothing is
 // read further ahead than that, so an absent server costs no memory.
@@ -120,6 +120,18 @@ func (s *shipper) ship(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	created, err := s.conn.Created(ctx, proto.StreamSecurity)
+	if err != nil {
+		return err
+	}
+	note := &hint{path: s.cfg.Hint, log: s.log, now: time.Now}
+	noted, notedAt := note.recall(created)
+	if checkpoint == "" {
+		checkpoint, storedAt = noted, notedAt
+	} else {
+		note.stored(checkpoint)
+	}
+	defer note.save()
 	from, err := follow.ParseCheckpoint(checkpoint)
 	if err != nil {
 		return fmt.Errorf("reading the checkpoint that the stream holds for %s: %w", s.cfg.Source, err)
@@ -147,9 +159,11 @@ func (s *shipper) ship(ctx context.Context) error {
 	})
 	group.Go(func() error {
 		for msgs := range batches {
+			newest := msgs[len(msgs)-1].Header.Get(proto.HeaderCheckpoint)
 			if err := publisher.Publish(ctx, msgs); err != nil {
 				return err
 			}
+			note.stored(newest)
 		}
 		return nil
 	})

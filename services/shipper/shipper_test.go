@@ -29,37 +29,36 @@ type run struct {
 	stop  context.CancelFunc
 }
 
-func start(t *testing.T, b *bustest.Bus, source, path string) *run {
+func start(t *testing.T, b *bustest.Bus, source, path string, environ ...string) *run {
 	t.Helper()
 	var cfg shipper.Config
-	if err := config.Load(&cfg, []string{
-		"SHIPPER_SOURCE=" + source,
-		"SHIPPER_PATH=" + path,
-		"OPENCLAW_HOST=" + bustest.Host,
-		"NATS_URL=" + b.URL(),
-		"NATS_NKEY_SEED=" + b.Seed(t, bus.ShipperRole(source)),
-	}); err != nil {
+	if err := config.Load(&cfg, append(environ,
+		"SHIPPER_SOURCE="+source,
+		"SHIPPER_PATH="+path,
+		"OPENCLAW_HOST="+bustest.Host,
+		"NATS_URL="+b.URL(),
+		"NATS_NKEY_SEED="+b.Seed(t, bus.ShipperRole(source)),
+	)); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	rt := daemon.Runtime{Log: bustest.Log(t), Metrics: prometheus.NewRegistry(), Ready: daemon.NewReadiness()}
 	r := &run{ready: rt.Ready, ended: make(chan error, 1), stop: stop}
 	go func() { r.ended <- shipper.Run(ctx, cfg, rt) }()
-	t.Cleanup(func() {
-		stop()
-		select {
-		case err := <-r.ended:
-			if err != nil {
-				t.Errorf("the shipper ended with %v", err)
-			}
-		case <-time.After(30 * time.Second):
-			t.Error("the shipper does not end")
-		}
-	})
+	t.Cleanup(func() { r.end(t) })
 	return r
 }
 
-// failure waits for the shipper to end by itself.
+// end stops the shipper and checks that it ended well.
+func (r *run) end(t *testing.T) {
+	t.Helper()
+	r.stop()
+	if err := r.failure(t); err != nil {
+		t.Errorf("the shipper ended with %v", err)
+	}
+}
+
+// failure waits for the shipper to end and returns its error.
 func (r *run) failure(t *testing.T) error {
 	t.Helper()
 	select {
@@ -243,6 +242,45 @@ func TestSecondShipperIsFencedOff(t *testing.T) {
 	err := a.failure(t)
 	if err == nil || !strings.Contains(err.Error(), "another shipper publishes under this name") || !strings.Contains(err.Error(), "stop one of the two") {
 		t.Errorf("the first ended with %v", err)
+	}
+}
+
+// TestNoteServesWhenRetentionHasRemovedEverything removes all that the source has
+// published while its shipper is down. With its note, the shipper goes on behind
+// it; a note for another stream does not count.
+func TestNoteServesWhenRetentionHasRemovedEverything(t *testing.T) {
+	const purge = "$JS.API.STREAM.PURGE." + proto.StreamSecurity
+	b := bustest.Start(t, bustest.Grant(bus.RoleProvisioner, purge))
+	f := listen(t, b)
+	dir := t.TempDir()
+	path, hint := filepath.Join(dir, "eve.json"), filepath.Join(dir, "hints", "suricata.json")
+	first := start(t, b, shipper.SourceSuricata, path, "SHIPPER_HINT="+hint)
+	appendTo(t, path, []byte(`{"event_type":"a"}`+"\n"))
+	f.next()
+	deadline := time.Now().Add(30 * time.Second)
+	for _, err := os.Stat(hint); err != nil; _, err = os.Stat(hint) {
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Millisecond) // between looks; the deadline decides
+	}
+	first.end(t)
+
+	if _, err := b.Raw(t, bus.RoleProvisioner).Request(purge, nil, 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	appendTo(t, path, []byte(`{"event_type":"b"}`+"\n"))
+	second := start(t, b, shipper.SourceSuricata, path, "SHIPPER_HINT="+hint)
+	if _, e := f.next(); e.Kind != "b" {
+		t.Errorf("went on with %s, want b", e.Kind)
+	}
+	second.end(t)
+
+	other := bustest.Start(t)
+	f = listen(t, other)
+	start(t, other, shipper.SourceSuricata, path, "SHIPPER_HINT="+hint)
+	if _, e := f.next(); e.Kind != "a" {
+		t.Errorf("began the other stream with %s, want a", e.Kind)
 	}
 }
 

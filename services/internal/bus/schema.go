@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -21,6 +22,16 @@ func (c *Conn) CheckSchema(ctx context.Context, stream string) error {
 		return fmt.Errorf("checking stream %s: %w", stream, err)
 	}
 	return checkVersion("stream "+stream, info.Config.Metadata)
+}
+
+// Created returns when stream was created: it tells a stream from another of the
+// same name that took its place.
+func (c *Conn) Created(ctx context.Context, stream string) (time.Time, error) {
+	info, err := c.streamInfo(ctx, stream)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("asking when stream %s was created: %w", stream, err)
+	}
+	return info.Created, nil
 }
 
 func checkVersion(name string, metadata map[string]string) error {
