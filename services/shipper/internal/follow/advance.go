@@ -1,0 +1,138 @@
+package follow
+
+import "time"
+
+// advance returns what there is of g, and gives g up when it has ended.
+func (f *Follower) advance(g *generation) outcome {
+	if g.src == nil {
+		return f.reportLost(g)
+	}
+	o := f.drain(g)
+	if o == caughtUp && f.hasEnded(g) {
+		return f.finish(g)
+	}
+	return o
+}
+
+// hasEnded reports whether nothing more is to be expected of g. As long as
+// nothing newer has come to its place, a file that was moved or deleted is still
+// the one its writer may have open.
+func (f *Follower) hasEnded(g *generation) bool {
+	switch {
+	case !g.eof || g.live:
+		return false
+	case g.superseded.IsZero() && (!f.unlinked(g) || !f.hasPattern()):
+		return false
+	case g.wasCut, g.src.zipped && g.src.short == "":
+		// What is read is a copy, to which nothing will be added.
+		return true
+	default:
+		return f.now.Sub(g.changed) >= f.cfg.Grace
+	}
+}
+
+// unlinked reports whether no name leads to g or a copy of it any more. One scan
+// may miss a file that is being renamed.
+func (f *Follower) unlinked(g *generation) bool {
+	return f.now.Sub(g.found) > f.cfg.Grace
+}
+
+// holdsUp reports whether newer generations must wait for g, because the rest
+// of its last line may still come. They wait no longer than Config.Grace.
+func (f *Follower) holdsUp(g *generation) bool {
+	return g.src != nil && !g.superseded.IsZero() && f.now.Sub(g.superseded) < f.cfg.Grace &&
+		(g.partial() || g.src.short != "")
+}
+
+// finish returns the last of a generation that has ended and closes it.
+func (f *Follower) finish(g *generation) outcome {
+	if g.partial() {
+		if o := f.flush(g); o != caughtUp || !f.hasEnded(g) {
+			return o
+		}
+	}
+	reason := "the only copy of a truncated file ends before the file did"
+	if g.src.short != "" {
+		reason = g.src.short
+	}
+	if (g.unread() > 0 || g.src.short != "") && !f.reportGap(g, reason) {
+		return batchFull
+	}
+	f.stats.GenerationsDrained++
+	f.cfg.Logger.Info("file drained", "generation", g.id, "path", g.path, "bytes", g.offset)
+	f.end(g)
+	return caughtUp
+}
+
+// reportLost returns a gap for a generation of which no file is left.
+func (f *Follower) reportLost(g *generation) outcome {
+	if !g.missing {
+		return caughtUp
+	}
+	if g.restored || g.unread() > 0 {
+		reason := "the file was truncated or lost before it was read to its end, and no copy of it was found"
+		if g.restored {
+			reason = "no file holds the generation that was being read before the restart"
+		}
+		if !f.reportGap(g, reason) {
+			return batchFull
+		}
+		g.restored = false
+	}
+	// What comes to its place may begin with a hole that says how long it was.
+	if !g.superseded.IsZero() || g.lane == "" {
+		f.end(g)
+	}
+	return caughtUp
+}
+
+// reportGap returns the unread rest of g as lost, if the batch has room.
+func (f *Follower) reportGap(g *generation, reason string) bool {
+	if !f.room(0) {
+		return false
+	}
+	f.forgetWindow(g)
+	start := max(g.offset, g.lostTo)
+	g.lost, g.lostTo = true, max(start, g.size)
+	path := g.path
+	if path == "" {
+		path = f.cfg.Path
+	}
+	f.cfg.Logger.Warn("bytes lost", "generation", g.id, "path", path, "from", start, "to", g.lostTo, "reason", reason)
+	f.batch.add(f, nil, Line{
+		File: path, Generation: g.id, Start: start, End: g.lostTo, Kind: Gap, Reason: reason,
+	})
+	return true
+}
+
+func (f *Follower) forgetWindow(g *generation) {
+	if f.win.g == g {
+		f.win.release()
+	}
+}
+
+// end closes g and moves the settled time forward.
+func (f *Follower) end(g *generation) {
+	f.forgetWindow(g)
+	if g.src != nil {
+		g.close()
+	}
+	g.ended = true
+	f.past = append(f.past, g)
+
+	settled := earlier(g.mtime, f.now)
+	hold := func(at time.Time) {
+		if !at.IsZero() && !settled.Before(at) {
+			settled = at.Add(-1)
+		}
+	}
+	hold(f.unsettled)
+	for _, other := range f.gens {
+		if !other.ended && other.offset == 0 {
+			hold(other.mtime)
+		}
+	}
+	if settled.After(f.settled) {
+		f.settled = settled
+	}
+}
