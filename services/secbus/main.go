@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/openclaw-security/bus/services/internal/config"
 	"github.com/openclaw-security/bus/services/internal/daemon"
+	"github.com/openclaw-security/bus/services/shipper"
 )
 
 // Exit codes.
@@ -35,6 +37,7 @@ type commands struct {
 	Tail      tailCommand      `cmd:"" help:"Show events as they are stored, and with --since those before."`
 	Replay    replayCommand    `cmd:"" help:"Show stored events again. Changes nothing on the bus."`
 	Status    statusCommand    `cmd:"" help:"Show streams, consumers and sources, and say what is missing."`
+	Rules     rulesCommand     `cmd:"" help:"Try out local rules."`
 	Provision provisionCommand `cmd:"" help:"Create or migrate the streams and consumers of a NATS server."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 }
@@ -71,6 +74,7 @@ func run(ctx context.Context, args []string, term terminal) int {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(term),
+		kong.BindTo(shipper.RuleStage{Log: slog.New(slog.NewTextHandler(term.stderr, nil))}, (*ruleStage)(nil)),
 		kong.Vars{"default_data": defaultDataDir()},
 	)
 	if err != nil {

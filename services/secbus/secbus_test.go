@@ -116,8 +116,8 @@ func TestDemo(t *testing.T) {
 		shown[a[2]+" "+a[1]]++
 	}
 	want := map[string]int{
-		"suricata CRITICAL": 4, "suricata HIGH": 8, "suricata MEDIUM": 1, "suricata LOW": 1,
-		"tracee CRITICAL": 5, "tracee HIGH": 10, "tracee MEDIUM": 10, "tracee LOW": 3,
+		"suricata CRITICAL": 4, "suricata HIGH": 8, "suricata MEDIUM": 1, "suricata LOW": 2,
+		"tracee CRITICAL": 5, "tracee HIGH": 11, "tracee MEDIUM": 10, "tracee LOW": 3,
 	}
 	for what, n := range want {
 		if shown[what] != n {
@@ -127,7 +127,8 @@ func TestDemo(t *testing.T) {
 	for _, line := range []string{
 		"CRITICAL suricata  OPENCLAW cloud metadata service access from container  172.17.0.2:44886 → 169.254.169.254:80  rule 9900001",
 		"CRITICAL tracee    Cgroups release agent file modification (python3)",
-		"99 lines written by the sensors, 99 events stored once each: 42 alerts, 57 telemetry.",
+		"HIGH     tracee    OpenClaw's secrets opened by another program: openat /home/node/.openclaw/openclaw.json (python3)",
+		"99 lines written by the sensors, 99 events stored once each: 44 alerts, 55 telemetry.",
 		"nats --context openclaw-security-demo sub 'security.>'",
 		" tail --since 1h", " replay --since 1h",
 	} {
@@ -187,7 +188,7 @@ func TestUpAndItsCommands(t *testing.T) {
 		if err := json.Unmarshal([]byte(out), &got); err != nil || code != exitMissing {
 			t.Fatalf("exit code %d: %v\n%s%s", code, err, out, errs)
 		}
-		if len(got.Streams) != 4 || got.Streams[0].Messages != uint64(lines) || got.Streams[1].Messages != 14 {
+		if len(got.Streams) != 4 || got.Streams[0].Messages != uint64(lines) || got.Streams[1].Messages != 15 {
 			t.Errorf("streams %+v", got.Streams)
 		}
 		if len(got.Sources) != 1 || got.Sources[0].Source != "suricata" || got.Sources[0].Host != "box-1" {

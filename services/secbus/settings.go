@@ -23,8 +23,9 @@ type upSettings struct {
 
 // sensorSettings say where the sensors write on this machine.
 type sensorSettings struct {
-	Suricata string `env:"SURICATA_EVE_PATH, default=suricata/logs/eve.json" doc:"Where Suricata writes EVE JSON on this machine: a file, or a pattern for threaded output."`
-	Tracee   string `env:"TRACEE_EVENTS_PATH, default=/tmp/tracee/out/events.json" doc:"Where Tracee writes its events on this machine."`
+	Suricata string   `env:"SURICATA_EVE_PATH, default=suricata/logs/eve.json" doc:"Where Suricata writes EVE JSON on this machine: a file, or a pattern for threaded output."`
+	Others   []string `env:"SECBUS_SOURCES" doc:"Names of other sources that may publish to the embedded bus, separated by commas. Each gets a key, keys/shipper-NAME.nk in the data directory, for a shipper that runs on its own."`
+	Tracee   string   `env:"TRACEE_EVENTS_PATH, default=/tmp/tracee/out/events.json" doc:"Where Tracee writes its events on this machine."`
 }
 
 // pendingSettings are the documented settings of parts that this version does

@@ -55,7 +55,7 @@ type running struct {
 // a part of it fails. Parts given in extra run beside the others.
 func (s stack) run(ctx context.Context, started func(running), extra ...daemon.Service) (err error) {
 	host := shipper.HostName(s.settings.Shipper.Host)
-	roles := bus.Roles(host, expectedSources())
+	roles := bus.Roles(host, append(expectedSources(), s.settings.Sensors.Others...))
 	server, ids, err := s.serve(roles)
 	if err != nil {
 		return err

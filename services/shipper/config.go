@@ -2,10 +2,12 @@ package shipper
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/config"
+	"github.com/openclaw-security/bus/services/shipper/internal/mapping"
 )
 
 // The sources that the shipper knows.
@@ -17,7 +19,9 @@ const (
 // Config says what one shipper follows.
 type Config struct {
 	NATS    config.NATS
-	Source  string `env:"SHIPPER_SOURCE, required" doc:"Which sensor wrote the file: suricata or tracee. It is also the source's name on the bus."`
+	Source  string `env:"SHIPPER_SOURCE, required" doc:"Which sensor wrote the file: suricata or tracee, or with SHIPPER_MAPPING any other name. It is also the source's name on the bus."`
+	Mapping string `env:"SHIPPER_MAPPING" doc:"File that says how another sensor's JSON records are read; docs/mappings.md describes it."`
+	Rules   string `env:"SHIPPER_RULES" doc:"File of local rules that raise, lower, retitle, tag or drop events; docs/rules.md describes it. Unset means the rules that are shipped, none means no rules."`
 	Path    string `env:"SHIPPER_PATH" doc:"File to follow, or a pattern such as eve.*.json for several. Unset means where the sensor writes by default: suricata/logs/eve.json, or /tmp/tracee/out/events.json."`
 	Host    string `env:"OPENCLAW_HOST" doc:"Name of this machine on the bus. Unset means the system's host name. Changing it makes the files new ones, read from the beginning."`
 	MaxLine int    `env:"SHIPPER_MAX_LINE, default=1048576" doc:"Longest line carried whole, in bytes, from 1024 to 1048576; of a longer one the beginning becomes an unparsed event."`
@@ -36,11 +40,28 @@ func DefaultPath(source string) string { return defaultPaths[source] }
 
 // Validate implements the check that [config.Load] makes.
 func (c Config) Validate() error {
+	_, rulesErr := loadRules(c.Rules, slog.New(slog.DiscardHandler))
 	return errors.Join(
-		config.OneOf("SHIPPER_SOURCE", c.Source, SourceSuricata, SourceTracee),
+		rulesErr,
+		c.validateSource(),
 		config.Between("SHIPPER_MAX_LINE", c.MaxLine, 1<<10, 1<<20),
 		config.OneOf("SHIPPER_START", c.Start, "beginning", "end"),
 	)
+}
+
+// validateSource checks the source and how its records are read.
+func (c Config) validateSource() error {
+	if c.Mapping == "" {
+		return config.OneOf("SHIPPER_SOURCE", c.Source, SourceSuricata, SourceTracee)
+	}
+	_, err := mapping.Load(c.Mapping)
+	if c.Source != proto.Slug(c.Source) {
+		err = errors.Join(err, config.Faultf("SHIPPER_SOURCE", "%q is not 1 to 63 characters of a-z, 0-9, - and _", c.Source))
+	}
+	if c.Path == "" {
+		err = errors.Join(err, config.Faultf("SHIPPER_PATH", "must say which file to follow, because SHIPPER_MAPPING is set"))
+	}
+	return err
 }
 
 func (c Config) path() string {

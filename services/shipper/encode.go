@@ -8,6 +8,7 @@ import (
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/shipper/internal/follow"
 	"github.com/openclaw-security/bus/services/shipper/internal/normalize"
+	"github.com/openclaw-security/bus/services/shipper/internal/rules"
 )
 
 // headerRoom is what a message's headers may take of the server's payload
@@ -18,30 +19,38 @@ const headerRoom = 8 << 10
 // encoder turns lines into messages ready to publish.
 type encoder struct {
 	normalize *normalize.Normalizer
+	rules     *rules.Engine
 	limit     int // the server's payload limit, bytes
 	metrics   *metrics
 	event     proto.Event
 }
 
-// encode makes one message of each line of the batch, in order. The messages
-// share nothing with the batch, whose text is valid only until the next read.
+// encode makes one message of each line of the batch, in order, but for those
+// whose events local rules drop: the next message's checkpoint covers them. The
+// messages share nothing with the batch, whose text is valid only until the next
+// read.
 func (x *encoder) encode(batch *follow.Batch) []*nats.Msg {
-	msgs := make([]*nats.Msg, len(batch.Lines))
+	msgs := make([]*nats.Msg, 0, len(batch.Lines))
 	var checkpoint []byte
 	for i := range batch.Lines {
 		x.normalizeLine(&batch.Lines[i])
+		drop, matched := x.rules.Apply(&x.event)
+		x.metrics.ruled(drop, matched)
+		if drop {
+			continue
+		}
 		payload := x.payload()
 		checkpoint = batch.AppendCheckpoint(checkpoint[:0], i)
 		subject := x.event.Subject()
 		x.metrics.encoded(subject, &x.event)
-		msgs[i] = &nats.Msg{
+		msgs = append(msgs, &nats.Msg{
 			Subject: subject.Ingest(),
 			Header: nats.Header{
 				proto.HeaderEventID:    {x.event.ID},
 				proto.HeaderCheckpoint: {string(checkpoint)},
 			},
 			Data: payload,
-		}
+		})
 	}
 	return msgs
 }

@@ -10,10 +10,13 @@ import (
 	"github.com/openclaw-security/bus/services/internal/daemon"
 	"github.com/openclaw-security/bus/services/shipper/internal/follow"
 	"github.com/openclaw-security/bus/services/shipper/internal/publish"
+	"github.com/openclaw-security/bus/services/shipper/internal/rules"
 )
 
 type metrics struct {
 	events   *prometheus.CounterVec
+	matched  *prometheus.CounterVec
+	dropped  prometheus.Counter
 	oversize prometheus.Counter
 	fenced   prometheus.Counter
 	batch    prometheus.Histogram
@@ -23,12 +26,20 @@ type metrics struct {
 	follower atomic.Pointer[follow.Follower] // the one at work; nil before the first
 }
 
-func newMetrics(r prometheus.Registerer) *metrics {
+func newMetrics(r prometheus.Registerer, engine *rules.Engine) *metrics {
 	m := &metrics{
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shipper_events_total",
 			Help: "Lines turned into events, by class and by what became of them (unparsed and gap are kinds of their own).",
 		}, []string{"class", "outcome"}),
+		matched: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shipper_rule_matches_total",
+			Help: "Events that a local rule has matched, by rule.",
+		}, []string{"rule"}),
+		dropped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "shipper_dropped_total",
+			Help: "Events that local rules have dropped.",
+		}),
 		oversize: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "shipper_oversize_total",
 			Help: "Events whose raw record was cut because it exceeds the server's payload limit.",
@@ -48,7 +59,14 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Buckets: []float64{.0002, .0005, .001, .002, .005, .01, .02, .05, .1, .5, 1, 5, 30},
 		}),
 	}
-	r.MustRegister(m.events, m.oversize, m.fenced, m.batch, m.latency)
+	r.MustRegister(m.events, m.matched, m.dropped, m.oversize, m.fenced, m.batch, m.latency)
+	for _, name := range engine.Names() {
+		m.matched.WithLabelValues(name) // so that a rule that never matches is seen
+	}
+	r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "shipper_rule_failures_total",
+		Help: "Times that a local rule's condition could not be evaluated.",
+	}, func() float64 { return float64(engine.Failed()) }))
 	for _, g := range []struct {
 		name, help string
 		value      func(follow.Stats) float64
@@ -85,6 +103,16 @@ func (m *metrics) encoded(subject proto.Subject, e *proto.Event) {
 		outcome = e.Kind
 	}
 	m.events.WithLabelValues(string(subject.Class), outcome).Inc()
+}
+
+// ruled counts what local rules have done to an event.
+func (m *metrics) ruled(dropped bool, matched []string) {
+	for _, name := range matched {
+		m.matched.WithLabelValues(name).Inc()
+	}
+	if dropped {
+		m.dropped.Inc()
+	}
 }
 
 func (m *metrics) storedCount() uint64 { return m.stored.Load() }

@@ -26,10 +26,12 @@ import (
 	"github.com/openclaw-security/bus/services/internal/bus"
 	"github.com/openclaw-security/bus/services/internal/daemon"
 	"github.com/openclaw-security/bus/services/shipper/internal/follow"
+	"github.com/openclaw-security/bus/services/shipper/internal/mapping"
 	"github.com/openclaw-security/bus/services/shipper/internal/normalize"
 	"github.com/openclaw-security/bus/services/shipper/internal/normalize/suricata"
 	"github.com/openclaw-security/bus/services/shipper/internal/normalize/tracee"
 	"github.com/openclaw-security/bus/services/shipper/internal/publish"
+	"github.com/openclaw-security/bus/services/shipper/internal/rules"
 )
 
 // A process that was killed can leave a publish under way that is stored only
@@ -64,14 +66,23 @@ func Run(ctx context.Context, cfg Config, rt daemon.Runtime) error {
 	if err := conn.CheckSchema(ctx, proto.StreamSecurity); err != nil {
 		return fmt.Errorf("checking the stream: %w", err)
 	}
+	engine, err := loadRules(cfg.Rules, rt.Log)
+	if err != nil {
+		return err
+	}
+	normalizer, err := normalizer(cfg, time.Now)
+	if err != nil {
+		return err
+	}
 	s := &shipper{
 		cfg:       cfg,
 		host:      HostName(cfg.Host),
 		conn:      conn,
 		log:       rt.Log,
 		ready:     rt.Ready,
-		metrics:   newMetrics(rt.Metrics),
-		normalize: normalizer(cfg),
+		metrics:   newMetrics(rt.Metrics, engine),
+		normalize: normalizer,
+		rules:     engine,
 	}
 	for resumes := 0; ; resumes++ {
 		stored := s.metrics.storedCount()
@@ -98,17 +109,24 @@ type shipper struct {
 	ready     *daemon.Readiness
 	metrics   *metrics
 	normalize *normalize.Normalizer
+	rules     *rules.Engine
 }
 
-func normalizer(cfg Config) *normalize.Normalizer {
-	n := &normalize.Normalizer{Host: HostName(cfg.Host), Source: cfg.Source, Now: time.Now}
-	switch cfg.Source {
-	case SourceTracee:
+func normalizer(cfg Config, now func() time.Time) (*normalize.Normalizer, error) {
+	n := &normalize.Normalizer{Host: HostName(cfg.Host), Source: cfg.Source, Now: now}
+	switch {
+	case cfg.Mapping != "":
+		sensor, err := mapping.Load(cfg.Mapping)
+		if err != nil {
+			return nil, err
+		}
+		n.Sensor = sensor
+	case cfg.Source == SourceTracee:
 		n.Sensor = tracee.Sensor{}
 	default:
 		n.Sensor = suricata.Sensor{}
 	}
-	return n
+	return n, nil
 }
 
 // ship goes on from the stream's checkpoint until ctx is done or something
@@ -204,14 +222,18 @@ func (s *shipper) watch(ctx context.Context, follower *follow.Follower) {
 
 // read turns what the follower finds into messages, a batch at a time.
 func (s *shipper) read(ctx context.Context, follower *follow.Follower, batches chan<- []*nats.Msg) error {
-	enc := encoder{normalize: s.normalize, limit: s.conn.MaxPayload(), metrics: s.metrics}
+	enc := encoder{normalize: s.normalize, rules: s.rules, limit: s.conn.MaxPayload(), metrics: s.metrics}
 	for {
 		batch, err := follower.Next(ctx, proto.MaxBatch)
 		if err != nil {
 			return fmt.Errorf("reading %s: %w", s.cfg.path(), err)
 		}
+		msgs := enc.encode(batch)
+		if len(msgs) == 0 { // all dropped by rules
+			continue
+		}
 		select {
-		case batches <- enc.encode(batch):
+		case batches <- msgs:
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -132,8 +132,8 @@ func TestRecordingsArriveUnchanged(t *testing.T) {
 		recording []byte
 		alerts    int
 	}{
-		{shipper.SourceSuricata, suricata.Recording(), 14},
-		{shipper.SourceTracee, tracee.Recording(), 28},
+		{shipper.SourceSuricata, suricata.Recording(), 15},
+		{shipper.SourceTracee, tracee.Recording(), 29},
 	} {
 		t.Run(test.source, func(t *testing.T) {
 			b := bustest.Start(t)
@@ -316,6 +316,29 @@ func TestOutage(t *testing.T) {
 				t.Fatal(err)
 			}
 			n++
+		}
+	}
+}
+
+// TestMappedSourceAndRules ships another sensor's records by a mapping file, and
+// drops some of them by a rule: what is dropped leaves no hole in the order.
+func TestMappedSourceAndRules(t *testing.T) {
+	b := bustest.Start(t)
+	f := listen(t, b)
+	dir := t.TempDir()
+	path, rules := filepath.Join(dir, "falco.json"), filepath.Join(dir, "rules.yaml")
+	if err := os.WriteFile(rules, []byte("rules:\n  - {name: chatter, kinds: [syscall], when: '$.rule.id == \"chatter\"', drop: low}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	// The test bus has roles for two sources; the mapping takes one of their names.
+	start(t, b, shipper.SourceTracee, path, "SHIPPER_MAPPING=../../mappings/falco.yaml", "SHIPPER_RULES="+rules)
+	const record = `{"time":"2026-11-22T07:09:03.123456789Z","rule":"%s","priority":"%s","source":"syscall","output":"out","output_fields":{"container.id":"d49e6a797072","proc.name":"sh"}}` + "\n"
+	for _, r := range [][2]string{{"Terminal shell in container", "Notice"}, {"chatter", "Debug"}, {"Drop and execute new binary in container", "Critical"}} {
+		appendTo(t, path, []byte(strings.Replace(strings.Replace(record, "%s", r[0], 1), "%s", r[1], 1)))
+	}
+	for _, want := range []string{"low Terminal shell in container (sh)", "critical Drop and execute new binary in container (sh)"} {
+		if _, e := f.next(); e.Severity.String()+" "+e.Title != want {
+			t.Errorf("stored %s %s, want %s", e.Severity, e.Title, want)
 		}
 	}
 }

@@ -49,7 +49,7 @@ func (Sensor) Decode(line []byte, e *proto.Event, opts ...json.Options) error {
 			e.MITRE = []proto.Technique{d.technique}
 		}
 	}
-	a.process.Args = redactArgs(a.argv)
+	a.process.Args = normalize.RedactArgs(a.argv)
 	if a.process.Executable == "" && a.name == "sched_process_exec" {
 		a.process.Executable = a.path
 	}

@@ -33,6 +33,6 @@
 // A signature's own arguments often lack the path, the address or the command
 // line; those of the event that it was detected from fill in.
 //
-// Command lines are redacted (see redactArgs) in Process and Title. Raw is what
+// Command lines are redacted (see [normalize.RedactArgs]) in Process and Title. Raw is what
 // Tracee wrote, so a policy should not record what must not be kept.
 package tracee

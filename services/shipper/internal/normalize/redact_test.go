@@ -1,4 +1,4 @@
-package tracee
+package normalize
 
 import (
 	"slices"
@@ -45,7 +45,7 @@ func TestRedactArgs(t *testing.T) {
 			if want == nil {
 				want = slices.Clone(test.argv)
 			}
-			if got := redactArgs(slices.Clone(test.argv)); !slices.Equal(got, want) {
+			if got := RedactArgs(slices.Clone(test.argv)); !slices.Equal(got, want) {
 				t.Errorf("got  %q\nwant %q", got, want)
 			}
 		})

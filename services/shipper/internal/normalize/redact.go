@@ -1,4 +1,4 @@
-package tracee
+package normalize
 
 import (
 	"regexp"
@@ -64,10 +64,10 @@ var secrets = [...]secret{
 // secretFlag matches an option whose value is the next argument.
 var secretFlag = regexp.MustCompile(`(?i)^--?[\w-]*(?:key|token|secret|password|passwd)$`)
 
-// redactArgs replaces secrets in a command line, in place. It knows the shapes
+// RedactArgs replaces secrets in a command line, in place. It knows the shapes
 // above and options like --password whose value is the next argument; a secret
 // of no known shape it cannot see.
-func redactArgs(argv []string) []string {
+func RedactArgs(argv []string) []string {
 	for i, arg := range argv {
 		if i > 0 && arg != "" {
 			switch flag := argv[i-1]; {
