@@ -12,7 +12,7 @@ SOURCES := $(shell git ls-files -co --exclude-standard '*.go' '*.json' go.mod go
 
 .PHONY: help
 help: ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(BIN)/secbus ## play a recorded attack through the real pipeline and show the alerts
@@ -57,6 +57,10 @@ generate: ## write the generated files (JSON Schemas, docs/configuration.md)
 .PHONY: bench-idle
 bench-idle: $(BIN)/secbus ## measure the idle memory of `secbus up`
 	@$(GO) run ./services/secbus/internal/benchidle -secbus $(BIN)/secbus
+
+.PHONY: bench-shipper
+bench-shipper: ## measure file to durable storage, beside a baseline and the ceiling
+	@$(GO) run ./services/shipper/internal/benchshipper $(BENCHFLAGS)
 
 .PHONY: clean
 clean: ## remove what the build made
