@@ -67,8 +67,11 @@ func Run(ctx context.Context, cfg Config, rt daemon.Runtime) error {
 		return fmt.Errorf("connecting to the bus: %w", err)
 	}
 	defer conn.Close()
-	consumer, err := conn.Bind(ctx, proto.StreamAlerts, proto.DurableNotifierStdout)
+	consumer, err := bind(ctx, conn, rt.Log)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return fmt.Errorf("binding to the alerts: %w", err)
 	}
 	n := &notifier{
@@ -82,6 +85,22 @@ func Run(ctx context.Context, cfg Config, rt daemon.Runtime) error {
 	n.ready.Set("sink", nil)
 	rt.Log.Info("delivering", "sink", n.sink.Name(), "min_severity", n.least)
 	return n.loop(ctx)
+}
+
+// bind binds to the durable as soon as the bus answers.
+func bind(ctx context.Context, conn *bus.Conn, log *slog.Logger) (*bus.Consumer, error) {
+	for wait := minBackoff; ; wait = min(2*wait, maxBackoff) {
+		consumer, err := conn.Bind(ctx, proto.StreamAlerts, proto.DurableNotifierStdout)
+		if err == nil || bus.Permanent(err) {
+			return consumer, err
+		}
+		log.Warn("binding to the alerts is delayed", "err", err, "retry_in", wait)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 type notifier struct {

@@ -16,7 +16,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -63,8 +62,9 @@ func Run(ctx context.Context, cfg Config, rt daemon.Runtime) error {
 		return fmt.Errorf("connecting to the bus: %w", err)
 	}
 	defer conn.Close()
-	if err := conn.CheckSchema(ctx, proto.StreamSecurity); err != nil {
-		return fmt.Errorf("checking the stream: %w", err)
+	err = patiently(ctx, rt, func() error { return conn.CheckSchema(ctx, proto.StreamSecurity) })
+	if err != nil {
+		return notStopped(ctx, fmt.Errorf("checking the stream: %w", err))
 	}
 	engine, err := loadRules(cfg.Rules, rt.Log)
 	if err != nil {
@@ -78,16 +78,15 @@ func Run(ctx context.Context, cfg Config, rt daemon.Runtime) error {
 		cfg:       cfg,
 		host:      HostName(cfg.Host),
 		conn:      conn,
-		log:       rt.Log,
-		ready:     rt.Ready,
+		runtime:   rt,
 		metrics:   newMetrics(rt.Metrics, engine),
 		normalize: normalizer,
 		rules:     engine,
 	}
 	for resumes := 0; ; resumes++ {
 		stored := s.metrics.storedCount()
-		err := s.ship(ctx)
-		if ctx.Err() != nil {
+		err := notStopped(ctx, s.ship(ctx))
+		if err == nil {
 			return nil
 		}
 		if !errors.Is(err, publish.ErrFenced) || s.metrics.storedCount() > stored || resumes == maxResumes {
@@ -101,12 +100,38 @@ func Run(ctx context.Context, cfg Config, rt daemon.Runtime) error {
 	}
 }
 
+// notStopped is err unless the shipper was told to stop, whatever that broke off.
+func notStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// askPause is how long the shipper waits before it asks an absent bus again.
+const askPause = 500 * time.Millisecond
+
+// patiently asks the bus until it answers, for good or bad, or ctx is done.
+func patiently(ctx context.Context, rt daemon.Runtime, ask func() error) error {
+	for {
+		err := ask()
+		if err == nil || bus.Permanent(err) {
+			return err
+		}
+		rt.Ready.Set("publish", err)
+		select {
+		case <-time.After(askPause):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
 type shipper struct {
 	cfg       Config
 	host      string
 	conn      *bus.Conn
-	log       *slog.Logger
-	ready     *daemon.Readiness
+	runtime   daemon.Runtime
 	metrics   *metrics
 	normalize *normalize.Normalizer
 	rules     *rules.Engine
@@ -133,16 +158,20 @@ func normalizer(cfg Config, now func() time.Time) (*normalize.Normalizer, error)
 // stops it.
 func (s *shipper) ship(ctx context.Context) error {
 	fence := bus.NewFence(s.conn, proto.StreamSecurity, proto.SourceFilter(s.host, s.cfg.Source))
-	publisher := publish.New(fence, s.log, observer{s.metrics, s.ready})
+	publisher := publish.New(fence, s.runtime.Log, observer{s.metrics, s.runtime.Ready})
 	checkpoint, storedAt, err := publisher.Resume(ctx)
 	if err != nil {
 		return err
 	}
-	created, err := s.conn.Created(ctx, proto.StreamSecurity)
+	var created time.Time
+	err = patiently(ctx, s.runtime, func() (err error) {
+		created, err = s.conn.Created(ctx, proto.StreamSecurity)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	note := &hint{path: s.cfg.Hint, log: s.log, now: time.Now}
+	note := &hint{path: s.cfg.Hint, log: s.runtime.Log, now: time.Now}
 	noted, notedAt := note.recall(created)
 	if checkpoint == "" {
 		checkpoint, storedAt = noted, notedAt
@@ -160,14 +189,14 @@ func (s *shipper) ship(ctx context.Context) error {
 		StoredAt: storedAt,
 		Start:    map[string]follow.Start{"beginning": follow.Beginning, "end": follow.End}[s.cfg.Start],
 		MaxLine:  s.cfg.MaxLine,
-		Logger:   s.log,
+		Logger:   s.runtime.Log,
 	})
 	if err != nil {
 		return fmt.Errorf("following %s: %w", s.cfg.path(), err)
 	}
 	defer follower.Close()
 	s.metrics.follower.Store(follower)
-	s.log.Info("following", "path", s.cfg.path(), "checkpoint", checkpoint)
+	s.runtime.Log.Info("following", "path", s.cfg.path(), "checkpoint", checkpoint)
 
 	batches := make(chan []*nats.Msg)
 	group, ctx := errgroup.WithContext(ctx)
@@ -204,13 +233,13 @@ func (s *shipper) watch(ctx context.Context, follower *follow.Follower) {
 	for {
 		waiting := follower.Stats().Waiting
 		if waiting != "" {
-			s.ready.Set("file", errors.New(waiting))
+			s.runtime.Ready.Set("file", errors.New(waiting))
 		} else {
-			s.ready.Set("file", nil)
+			s.runtime.Ready.Set("file", nil)
 		}
 		if waiting != before {
 			before = waiting
-			s.log.Info("waiting for the sensor's file", "waiting_for", cmp.Or(waiting, "nothing any more"))
+			s.runtime.Log.Info("waiting for the sensor's file", "waiting_for", cmp.Or(waiting, "nothing any more"))
 		}
 		select {
 		case <-ticker.C:

@@ -39,6 +39,16 @@ var (
 	ErrRejected = errors.New("the NATS server rejects the key")
 )
 
+// Permanent reports whether trying again cannot help until somebody changes
+// something: the role's rights, the streams, or the message.
+func Permanent(err error) bool {
+	var permission *PermissionError
+	var schema *SchemaError
+	return errors.As(err, &permission) || errors.As(err, &schema) ||
+		errors.Is(err, ErrClosed) || errors.Is(err, ErrRejected) ||
+		errors.Is(err, ErrNotProvisioned) || errors.Is(err, ErrTooLarge)
+}
+
 // PermissionError reports that the server does not let the role do something.
 type PermissionError struct {
 	Role    string

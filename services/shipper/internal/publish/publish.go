@@ -134,7 +134,7 @@ func (p *Publisher) store(ctx context.Context, msgs []*nats.Msg) error {
 				return err
 			}
 			return p.store(ctx, msgs[half:])
-		case permanent(err):
+		case bus.Permanent(err):
 			return fmt.Errorf("publishing %d messages: %w", len(msgs), err)
 		case errors.Is(err, bus.ErrMaybeStored), errors.Is(err, bus.ErrFenced):
 			// Both can mean that an earlier attempt of ours came through.
@@ -192,7 +192,7 @@ func (p *Publisher) lookup(ctx context.Context) (*bus.Stored, error) {
 			return last, nil
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
-		case permanent(err):
+		case bus.Permanent(err):
 			return nil, err
 		}
 		p.observe.Waiting(err)
@@ -201,15 +201,6 @@ func (p *Publisher) lookup(ctx context.Context) (*bus.Stored, error) {
 			return nil, err
 		}
 	}
-}
-
-// permanent reports whether trying again cannot help until someone changes
-// something.
-func permanent(err error) bool {
-	var permission *bus.PermissionError
-	var schema *bus.SchemaError
-	return errors.As(err, &permission) || errors.As(err, &schema) ||
-		errors.Is(err, bus.ErrClosed) || errors.Is(err, bus.ErrTooLarge)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
