@@ -10,6 +10,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -36,6 +37,7 @@ func child(role string) int {
 	case "server":
 		err = serve(ctx)
 	case "shipper":
+		debug.SetGCPercent(50) // as the shipper's own main does
 		code := daemon.Program[shipper.Config]{Name: "shipper", Run: shipper.Run}.Main(nil)
 		if code != 0 {
 			return code
@@ -98,7 +100,8 @@ func publishCeiling(ctx context.Context) error {
 				proto.HeaderInstance:   p.Header[proto.HeaderInstance],
 			}}
 		}
-		if err := fence.Publish(ctx, msgs); err != nil {
+		// The interrupt may come before the last acknowledgement.
+		if err := fence.Publish(context.WithoutCancel(ctx), msgs); err != nil {
 			return err
 		}
 		sent += len(msgs)

@@ -14,7 +14,7 @@ func (f *Follower) adopt(found []candidate, strangers []string) {
 		if g.src != nil || g.missing {
 			continue
 		}
-		if f.adoptFrom(g, found) || f.hasPattern() {
+		if f.adoptFrom(g, found) {
 			continue
 		}
 		// A name that says nothing may have been chosen by an operator. What a
@@ -70,7 +70,7 @@ func (f *Follower) adoptFrom(g *generation, found []candidate) bool {
 	}
 	for _, c := range copies {
 		c.of, c.done = g, true
-		g.lane, g.found, g.restored = c.lane, f.now, false
+		g.found, g.restored = f.now, false
 	}
 	return len(copies) > 0
 }
@@ -125,7 +125,7 @@ func (f *Follower) goesOn(c, d *candidate) bool {
 // the writer, is another generation.
 func (c *candidate) mayBe(g *generation) bool {
 	switch {
-	case c.id != g.id, g.lane != "" && g.lane != c.lane, c.key == g.cutKey:
+	case c.id != g.id, g.lane != c.lane, c.key == g.cutKey:
 		return false
 	case c.live:
 		return g.key == c.key || g.key == fileKey{}
@@ -170,7 +170,6 @@ func (f *Follower) attach(g *generation, e *entry) error {
 		src.close()
 		return err
 	}
-	g.lane, g.seed = e.lane, e.seed
 	g.setTail(tail)
 	g.src, g.path, g.live, g.found = src, e.path, e.live, f.now
 	g.wasLive = g.wasLive || e.live

@@ -1,7 +1,5 @@
 package follow
 
-import "time"
-
 // advance returns what there is of g, and gives g up when it has ended.
 func (f *Follower) advance(g *generation) outcome {
 	if g.src == nil {
@@ -23,7 +21,7 @@ func (f *Follower) hasEnded(g *generation) bool {
 		return false
 	case g.superseded.IsZero() && (!f.unlinked(g) || !f.hasPattern()):
 		return false
-	case g.wasCut, g.src.zipped && g.src.short == "":
+	case (g.wasCut || g.src.zipped) && g.src.short == "":
 		// What is read is a copy, to which nothing will be added.
 		return true
 	default:
@@ -77,10 +75,9 @@ func (f *Follower) reportLost(g *generation) outcome {
 		if !f.reportGap(g, reason) {
 			return batchFull
 		}
-		g.restored = false
 	}
 	// What comes to its place may begin with a hole that says how long it was.
-	if !g.superseded.IsZero() || g.lane == "" {
+	if g.restored || !g.superseded.IsZero() {
 		f.end(g)
 	}
 	return caughtUp
@@ -111,28 +108,10 @@ func (f *Follower) forgetWindow(g *generation) {
 	}
 }
 
-// end closes g and moves the settled time forward.
+// end closes g.
 func (f *Follower) end(g *generation) {
 	f.forgetWindow(g)
-	if g.src != nil {
-		g.close()
-	}
+	g.close()
 	g.ended = true
 	f.past = append(f.past, g)
-
-	settled := earlier(g.mtime, f.now)
-	hold := func(at time.Time) {
-		if !at.IsZero() && !settled.Before(at) {
-			settled = at.Add(-1)
-		}
-	}
-	hold(f.unsettled)
-	for _, other := range f.gens {
-		if !other.ended && other.offset == 0 {
-			hold(other.mtime)
-		}
-	}
-	if settled.After(f.settled) {
-		f.settled = settled
-	}
 }

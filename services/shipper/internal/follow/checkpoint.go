@@ -32,6 +32,9 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Position is how far one generation of a file has been read.
 type Position struct {
+	// Lane is the CRC-32C, as 8 hex digits, of the name that the file's writer
+	// opens; empty unless the path is a pattern that several names may match.
+	Lane string
 	// Generation is the first 16 hex digits of the SHA-256 of the generation's
 	// first data line.
 	Generation string
@@ -77,8 +80,7 @@ func (c Checkpoint) String() string {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(b, p.Generation...)
-		b = append(b, ':')
+		b = appendGeneration(b, p.Lane, p.Generation)
 		b = strconv.AppendInt(b, p.Offset, 10)
 		b = append(b, ':')
 		b = append(b, p.Tail...)
@@ -95,6 +97,14 @@ func appendSettled(b []byte, settled time.Time) []byte {
 		b = strconv.AppendInt(b, settled.UnixNano(), 10)
 	}
 	return append(b, ';')
+}
+
+// appendGeneration appends what a position begins with.
+func appendGeneration(b []byte, lane, generation string) []byte {
+	if lane != "" {
+		b = append(append(b, lane...), '/')
+	}
+	return append(append(b, generation...), ':')
 }
 
 // appendMark appends what says that a generation has ended.
@@ -159,8 +169,14 @@ func ParseCheckpoint(s string) (Checkpoint, error) {
 }
 
 func parsePosition(s string) (Position, error) {
-	parts := strings.Split(s, ":")
 	var p Position
+	if lane, rest, ok := strings.Cut(s, "/"); ok {
+		if lane == "" {
+			return p, errors.New("its lane is empty")
+		}
+		p.Lane, s = lane, rest
+	}
+	parts := strings.Split(s, ":")
 	switch {
 	case len(parts) == 3:
 	case len(parts) == 4 && parts[3] == endedMark:
@@ -168,7 +184,7 @@ func parsePosition(s string) (Position, error) {
 	case len(parts) == 4 && parts[3] == lostMark:
 		p.Ended, p.Lost = true, true
 	default:
-		return p, errors.New("not of the form <generation>:<offset>:<tail>[:end|:lost]")
+		return p, errors.New("not of the form [<lane>/]<generation>:<offset>:<tail>[:end|:lost]")
 	}
 	offset, err := parseNumber(parts[1])
 	if err != nil {
@@ -180,6 +196,8 @@ func parsePosition(s string) (Position, error) {
 
 func (p Position) validate() error {
 	switch {
+	case p.Lane != "" && !isHex(p.Lane, tailLen):
+		return fmt.Errorf("lane %q is not %d hex digits", p.Lane, tailLen)
 	case !isHex(p.Generation, generationLen):
 		return fmt.Errorf("generation %q is not %d hex digits", p.Generation, generationLen)
 	case p.Offset < 0:
@@ -218,9 +236,5 @@ func isHex(s string, length int) bool {
 	return true
 }
 
-// tailSum is the checksum of the bytes before an offset. The seed is that of
-// the lane, so that two files of a glob which begin alike are not taken for
-// each other.
-func tailSum(seed uint32, tail []byte) uint32 {
-	return crc32.Update(seed, castagnoli, tail)
-}
+// tailSum is the checksum of the bytes before an offset.
+func tailSum(tail []byte) uint32 { return crc32.Checksum(tail, castagnoli) }

@@ -17,6 +17,12 @@ func TestCheckpoint(t *testing.T) {
 		{"1;;0123456789abcdef:0:00000000", Checkpoint{Positions: []Position{
 			{Generation: "0123456789abcdef", Tail: "00000000"},
 		}}},
+		{"1;0;0a1b2c3d/0123456789abcdef:12:cafe0001:end", Checkpoint{
+			Settled: time.Unix(0, 0),
+			Positions: []Position{
+				{Lane: "0a1b2c3d", Generation: "0123456789abcdef", Offset: 12, Tail: "cafe0001", Ended: true},
+			},
+		}},
 		{"1;1700000000123456789;0123456789abcdef:12:cafe0001:end,fedcba9876543210:9:00000002:lost,0000000000000001:7:00000003", Checkpoint{
 			Settled: time.Unix(1700000000, 123456789),
 			Positions: []Position{
@@ -45,6 +51,9 @@ func TestCheckpointMalformed(t *testing.T) {
 		"a space":              " 1;0;" + p,
 		"a field too many":     "1;0;" + p + ";",
 		"an empty position":    "1;0;" + p + ",",
+		"empty lane":           "1;0;/" + p,
+		"short lane":           "1;0;0a1b2c3/" + p,
+		"two lanes":            "1;0;0a1b2c3d/0a1b2c3d/" + p,
 		"short generation":     "1;0;0123456789abcde:12:cafe0001",
 		"upper case":           "1;0;0123456789ABCDEF:12:cafe0001",
 		"negative offset":      "1;0;0123456789abcdef:-12:cafe0001",
@@ -70,7 +79,7 @@ func TestCheckpointMalformed(t *testing.T) {
 func FuzzParseCheckpoint(f *testing.F) {
 	for _, s := range []string{
 		"", "1;0;", "1;;0123456789abcdef:0:00000000", "1;;", "1;01;0123456789abcdef:0:00000000",
-		"1;1700000000123456789;0123456789abcdef:12:cafe0001:end,0000000000000001:7:00000003:lost",
+		"1;1700000000123456789;0a1b2c3d/0123456789abcdef:12:cafe0001:end,0000000000000001:7:00000003:lost",
 	} {
 		f.Add(s)
 	}

@@ -15,7 +15,6 @@ import (
 type entry struct {
 	fileName
 	path  string
-	seed  uint32 // of its lane
 	key   fileKey
 	size  int64
 	mtime time.Time
@@ -85,12 +84,13 @@ func discover(path string) listing {
 		for _, file := range files {
 			name, belongs := parseName(p.pattern, file.Name())
 			if i > 0 {
-				// Beside the target of a link all names are of the one lane.
-				name.lane, name.moved = base, true
+				// Beside the target of a link nothing but that is live.
+				name.moved = true
 			}
+			name.lane = laneTag(base, name.lane)
 			path := filepath.Join(p.dir, file.Name())
 			if belongs {
-				l.add(entry{fileName: name, path: path}, hasMeta(base))
+				l.add(entry{fileName: name, path: path})
 			} else {
 				l.strangers = append(l.strangers, path)
 			}
@@ -106,7 +106,7 @@ func discover(path string) listing {
 }
 
 // add adds a file if it is a regular one.
-func (l *listing) add(e entry, seeded bool) {
+func (l *listing) add(e entry) {
 	info, err := os.Stat(e.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -121,9 +121,6 @@ func (l *listing) add(e entry, seeded bool) {
 		return
 	}
 	e.key, e.size, e.mtime = keyOf(info), info.Size(), info.ModTime()
-	if seeded {
-		e.seed = tailSum(0, []byte(e.lane))
-	}
 	l.entries = append(l.entries, e)
 }
 
@@ -171,7 +168,7 @@ func sortEntries(entries []entry) {
 	lanes := make(map[string]kinds)
 	for _, e := range entries {
 		k := lanes[e.lane]
-		k.numbered = k.numbered || (e.moved && e.date == "")
+		k.numbered = k.numbered || e.date == "" && !e.current()
 		k.dated = k.dated || e.date != ""
 		lanes[e.lane] = k
 	}
@@ -179,8 +176,8 @@ func sortEntries(entries []entry) {
 		if c := cmp.Compare(a.lane, b.lane); c != 0 {
 			return c
 		}
-		if a.moved != b.moved {
-			if a.moved {
+		if a.current() != b.current() {
+			if b.current() {
 				return -1
 			}
 			return 1
@@ -199,18 +196,13 @@ func sortEntries(entries []entry) {
 	})
 }
 
+// current reports whether the name is the one that the lane is named after.
+func (n fileName) current() bool { return !n.moved && n.date == "" }
+
 // markLive marks the newest entry of each lane, unless it is a rotated one.
 func markLive(entries []entry) {
 	for i := range entries {
 		last := i == len(entries)-1 || entries[i+1].lane != entries[i].lane
 		entries[i].live = last && !entries[i].moved
 	}
-}
-
-// sameFiles reports whether two listings found the same files under the same
-// names.
-func (l *listing) sameFiles(other *listing) bool {
-	return slices.EqualFunc(l.entries, other.entries, func(a, b entry) bool {
-		return a.path == b.path && a.key == b.key
-	})
 }

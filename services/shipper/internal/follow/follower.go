@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -71,12 +70,8 @@ func Open(cfg Config) (*Follower, error) {
 		head:     make([]byte, headSize),
 		settled:  cfg.From.Settled,
 	}
-	lane := ""
-	if !f.hasPattern() {
-		lane = filepath.Base(cfg.Path)
-	}
 	for _, p := range cfg.From.Positions {
-		if g := restore(p, lane); g.ended {
+		if g := restore(p); g.ended {
 			f.past = append(f.past, g)
 		} else {
 			f.gens = append(f.gens, g)

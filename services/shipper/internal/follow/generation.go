@@ -13,7 +13,6 @@ import (
 // do not change its generation.
 type generation struct {
 	lane string
-	seed uint32
 	id   string
 
 	// src is nil while no file is known to hold the unread rest.
@@ -67,8 +66,8 @@ func newGeneration(lane, id string) *generation {
 
 // restore makes of a position the generation that it is about. A tail is hex
 // digits: Config.Validate has seen to it.
-func restore(p Position, lane string) *generation {
-	g := newGeneration(lane, p.Generation)
+func restore(p Position) *generation {
+	g := newGeneration(p.Lane, p.Generation)
 	sum, _ := strconv.ParseUint(p.Tail, 16, 32)
 	g.tailSum = uint32(sum)
 	g.offset, g.size = p.Offset, p.Offset
@@ -119,7 +118,7 @@ func (g *generation) lastTail() []byte {
 // setTail remembers the bytes before offset, which tail ends with.
 func (g *generation) setTail(tail []byte) {
 	copy(g.lastTail(), tail[len(tail)-len(g.lastTail()):])
-	g.tailSum = tailSum(g.seed, g.lastTail())
+	g.tailSum = tailSum(g.lastTail())
 }
 
 // partial reports whether an incomplete line is all that remains in src.
@@ -135,8 +134,7 @@ func (g *generation) changedSince(info fs.FileInfo) bool {
 
 // appendPosition appends g as an element of a checkpoint.
 func (g *generation) appendPosition(b []byte) []byte {
-	b = append(b, g.id...)
-	b = append(b, ':')
+	b = appendGeneration(b, g.lane, g.id)
 	b = strconv.AppendInt(b, g.offset, 10)
 	b = append(b, ':')
 	b = appendTail(b, g.tailSum)
@@ -166,7 +164,7 @@ func (g *generation) compare(e *entry, src *source) (match, error) {
 	}
 	tail, err := src.before(g.offset)
 	switch {
-	case err == nil && tailSum(e.seed, tail) == g.tailSum:
+	case err == nil && tailSum(tail) == g.tailSum:
 		return g.confirm(continues, src)
 	case err == nil:
 		return differs, nil

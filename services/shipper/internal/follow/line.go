@@ -70,7 +70,6 @@ type Batch struct {
 type segment struct {
 	line       int // index of its first line
 	g          *generation
-	seed       uint32
 	base       int64 // file offset of buf[0]
 	floor      int   // lowest index of buf that belongs to g
 	start, end int   // the segment's part of rendered
@@ -109,7 +108,7 @@ func (b *Batch) AppendCheckpoint(dst []byte, i int) []byte {
 		index := int(end - seg.base)
 		dst = strconv.AppendInt(dst, end, 10)
 		dst = append(dst, ':')
-		dst = appendTail(dst, tailSum(seg.seed, b.buf[max(seg.floor, index-tailSize):index]))
+		dst = appendTail(dst, tailSum(b.buf[max(seg.floor, index-tailSize):index]))
 	}
 	return append(dst, b.rendered[seg.split:seg.end]...)
 }

@@ -24,7 +24,7 @@ const minDateDigits = 6
 
 // fileName is what a directory entry's name says about it.
 type fileName struct {
-	lane   string
+	lane   string // its name, or, once listed, the tag of that
 	number int    // of "name.3"; 0 otherwise
 	date   string // digits of the date in the name; "" if there is none
 	moved  bool   // it is a rotated name, nobody opens it for writing
@@ -78,6 +78,15 @@ func parseCurrent(pattern, base string) (fileName, bool) {
 		return fileName{lane: datePattern(base), date: digits(m[2])}, true
 	}
 	return fileName{lane: base}, true
+}
+
+// laneTag is how a checkpoint names a lane: not at all unless there may be
+// several.
+func laneTag(pattern, lane string) string {
+	if !hasMeta(pattern) {
+		return ""
+	}
+	return string(appendTail(nil, tailSum([]byte(lane))))
 }
 
 // datePattern replaces a date in base, if there is one, by "*".

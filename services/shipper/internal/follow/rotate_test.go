@@ -144,6 +144,7 @@ func TestSeveralRotationsWhileDown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, Config{})
 			r.write("eve.json.9", lines("before", "our", "time"))
+			r.age("eve.json.9", 9*time.Hour)
 			r.write("eve.json", lines("a1", "a2"))
 			r.expect("a1", "a2")
 			r.stop()
@@ -157,7 +158,6 @@ func TestSeveralRotationsWhileDown(t *testing.T) {
 			r.age("eve.json"+names[0], 3*time.Hour)
 			r.age("eve.json"+names[1], 2*time.Hour)
 			r.age("eve.json"+names[2], 1*time.Hour)
-			r.age("eve.json.9", 9*time.Hour)
 			if name == "compressed" {
 				for _, n := range names {
 					r.gzip("eve.json" + n)
@@ -168,6 +168,22 @@ func TestSeveralRotationsWhileDown(t *testing.T) {
 			r.expectResumes()
 		})
 	}
+}
+
+func TestClockSetBackWhileDown(t *testing.T) {
+	r := newRig(t, Config{})
+	r.write("eve.json.1", lines("old"))
+	r.write("eve.json", lines("a1"))
+	r.expect("a1")
+	r.stop()
+	shift(r)
+	r.write("eve.json", lines("b1"))
+	shift(r)
+	r.age("eve.json.1", time.Hour)
+	r.write("eve.json", lines("c1"))
+	r.start(r.marks[0])
+	r.expect("b1", "c1")
+	r.expectResumes()
 }
 
 func TestDeletedAndCreated(t *testing.T) {

@@ -35,7 +35,7 @@ func (f *Follower) scan() {
 	f.win.save()
 	f.scanned, f.rescan, f.unborn = f.now, false, false
 	f.unsettled = time.Time{}
-	list := f.listing()
+	list := discover(f.cfg.Path)
 	f.waiting = list.problem
 	f.wake.watch(list.places)
 
@@ -47,48 +47,38 @@ func (f *Follower) scan() {
 			f.settled = f.cfg.StoredAt
 		}
 	}
-	f.takeUp(found, list.entries)
+	f.takeUp(found, &list)
 	f.supersede()
 	if list.blind || f.rescan {
 		return
 	}
-	if len(list.entries) > 0 {
+	lost := func(g *generation) bool { return g.src == nil && !g.missing }
+	if len(list.entries) > 0 && slices.ContainsFunc(f.gens, lost) {
+		if f.rescan = !f.steady(&list); f.rescan {
+			return
+		}
 		for _, g := range f.gens {
 			g.missing = g.src == nil
 		}
 	}
 	f.past = slices.DeleteFunc(f.past, f.unlinked)
 	slices.SortStableFunc(f.past, func(a, b *generation) int { return a.mtime.Compare(b.mtime) })
+	f.settle()
 	f.started = f.started || !f.resuming || len(list.entries) > 0
 }
 
-// listing lists the directories. If they hold something new it does so until
-// two listings agree, because one that was made in the middle of a rotation may
-// lack a file that was being renamed.
-func (f *Follower) listing() listing {
-	list := discover(f.cfg.Path)
-	if !f.unfamiliar(&list) {
-		return list
-	}
-	const attempts = 8
-	for range attempts {
-		again := discover(f.cfg.Path)
-		if again.sameFiles(&list) {
-			return again
+// steady reports whether the directories are still as list has them. If not, a
+// file that was being renamed may be missing from it, or a file may have been
+// looked into before it was copied to the end, and another after it was
+// truncated.
+func (f *Follower) steady(list *listing) bool {
+	again := discover(f.cfg.Path)
+	return slices.EqualFunc(list.entries, again.entries, func(a, b entry) bool {
+		if a.path != b.path || a.key != b.key {
+			return false
 		}
-		list = again
-	}
-	f.rescan = true
-	return list
-}
-
-// unfamiliar reports whether the listing calls for decisions.
-func (f *Follower) unfamiliar(list *listing) bool {
-	if slices.ContainsFunc(f.gens, func(g *generation) bool { return g.src == nil && !g.missing }) {
-		return true
-	}
-	return slices.ContainsFunc(list.entries, func(e entry) bool {
-		return f.open(e.key) == nil && f.sightings[e.key] == nil
+		growing := a.live || a.zipped || f.open(a.key) != nil
+		return growing || a.size == b.size && a.mtime.Equal(b.mtime)
 	})
 }
 
@@ -109,7 +99,7 @@ func (f *Follower) locate(list *listing) []candidate {
 	var found []candidate
 	for i := range list.entries {
 		e := &list.entries[i]
-		if g := f.open(e.key); g != nil {
+		if g := f.open(e.key); g != nil && f.stillThere(g) {
 			if g.live && !e.live {
 				g.changed = f.now
 				f.cfg.Logger.Info("file rotated", "generation", g.id, "from", g.path, "to", e.path)
@@ -148,6 +138,18 @@ func (f *Follower) locate(list *listing) []candidate {
 	return found
 }
 
+// stillThere reports whether the open file of g still holds it, and cuts g if
+// not. What is newer than g is told by its place, so that must be sure.
+func (f *Follower) stillThere(g *generation) bool {
+	ok, err := f.intact(g)
+	if err != nil {
+		f.fault(g, err)
+	} else if !ok {
+		f.cut(g)
+	}
+	return g.src != nil
+}
+
 // sight returns what is known of e, looking into the file if it has changed.
 func (f *Follower) sight(e *entry) (*sighting, error) {
 	if s := f.sightings[e.key]; s.matches(e) {
@@ -164,7 +166,7 @@ func (f *Follower) sight(e *entry) (*sighting, error) {
 	}
 	defer src.close()
 	s.fingerprint, err = identify(src, f.head)
-	if err == nil && s.id == "" && src.short != "" {
+	if err == nil && !s.complete && src.short != "" {
 		err = errors.New(src.short)
 	}
 	return s, err
@@ -209,5 +211,38 @@ func (f *Follower) supersede() {
 			}
 		}
 		newer[g.lane] = true
+	}
+}
+
+// tick is longer than the steps in which file systems keep time, so that what
+// was modified a tick earlier was modified earlier.
+const tick = 20 * time.Millisecond
+
+// settle moves the settled time forward to just before the last modification of
+// an ended generation, but not to that of a file that is still to be read and
+// not listed in a checkpoint. It is called when a scan has accounted for every
+// file there is: what comes later is modified later.
+func (f *Follower) settle() {
+	settled := f.settled
+	for _, g := range f.past {
+		at := g.mtime
+		if !g.unsized {
+			at = at.Add(-tick)
+		}
+		if at.After(settled) {
+			settled = at
+		}
+	}
+	settled = earlier(settled, f.now)
+	if !f.unsettled.IsZero() {
+		settled = earlier(settled, f.unsettled.Add(-tick))
+	}
+	for _, g := range f.gens {
+		if !g.ended && g.offset == 0 {
+			settled = earlier(settled, g.mtime.Add(-tick))
+		}
+	}
+	if settled.After(f.settled) {
+		f.settled = settled
 	}
 }

@@ -23,19 +23,19 @@ func (f *Follower) beginSegment(g *generation) {
 			b.rendered = other.appendPosition(b.rendered)
 			continue
 		}
-		b.rendered = append(b.rendered, g.id...)
-		b.rendered = append(b.rendered, ':')
-		s.split, s.seed = len(b.rendered), g.seed
+		b.rendered = appendGeneration(b.rendered, g.lane, g.id)
+		s.split = len(b.rendered)
 	}
 	s.end = len(b.rendered)
 	b.segments = append(b.segments, s)
 }
 
-// listed returns the generations that a checkpoint after a line of g lists.
+// listed returns the generations that a checkpoint after a line of g lists. Those
+// that ended are listed as long as the settled time does not cover them.
 func (f *Follower) listed(g *generation) []*generation {
 	kept := f.order[:0]
 	for _, ended := range slices.Backward(f.past) {
-		if len(kept) < endedKept && !ended.unsized {
+		if !ended.unsized && (len(kept) < endedKept || ended.mtime.After(f.settled)) {
 			kept = append(kept, ended)
 		}
 	}

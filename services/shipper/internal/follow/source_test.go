@@ -72,6 +72,7 @@ func TestManyRotationsKeepTheCheckpointShort(t *testing.T) {
 	for i := range 40 {
 		name := "eve-" + time.Unix(1_700_000_000+int64(i)*3600, 0).UTC().Format("2006-01-02-15:04") + ".json"
 		r.write(name, lines(name))
+		r.age(name, time.Duration(40-i)*time.Hour)
 		r.expect(name)
 		r.pass()
 	}
@@ -207,5 +208,33 @@ func TestOldFileWrittenAtFirstStart(t *testing.T) {
 	r.expect("new")
 	r.write("eve.json", lines("a1"))
 	r.expect("a1")
+	r.expectResumes()
+}
+
+// The compressed copy of what was read to its end says, while it is being
+// written, that there is more.
+func TestCompressedAfterItWasRead(t *testing.T) {
+	r := newRig(t, Config{})
+	r.write("eve.json", lines("a1", "a2"))
+	r.expect("a1", "a2")
+	r.copy("eve.json", "eve.json.1")
+	r.truncate("eve.json")
+	r.write("eve.json", lines("b1"))
+	r.expect("b1")
+	r.pass()
+	r.expect()
+	r.gzip("eve.json.1")
+	whole, err := os.ReadFile(r.path("eve.json.1.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.remove("eve.json.1.gz")
+	for i := range whole {
+		r.write("eve.json.1.gz", string(whole[i:i+1]))
+		r.expect()
+	}
+	r.pass()
+	r.write("eve.json", lines("b2"))
+	r.expect("b2")
 	r.expectResumes()
 }

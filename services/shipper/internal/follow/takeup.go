@@ -8,36 +8,52 @@ import (
 
 // takeUp decides about every file that is not yet accounted for: it is a copy
 // of a known generation, or was read by an earlier run, or is new. If a file
-// changes its place meanwhile nothing is taken up before the next scan, so that
-// generations are always taken up in their order.
-func (f *Follower) takeUp(found []candidate, entries []entry) {
-	read := f.readBefore(entries)
-	var fresh []*generation
-	for _, c := range copiesLast(found) {
-		if f.rescan {
-			break
-		}
-		if c.done || c.id == "" || !c.complete && !f.abandoned(c, entries) || f.isCopy(c, fresh) {
-			continue
-		}
-		if !c.live && (read[c.key] || f.ignoring()) {
-			f.passOver(c)
-		} else if g := f.begin(c); g != nil {
-			fresh = append(fresh, g)
+// changes its place meanwhile all is left for the next scan, so that generations
+// are always taken up in their order.
+func (f *Follower) takeUp(found []candidate, list *listing) {
+	var open []*candidate
+	for i := range found {
+		c := &found[i]
+		if !c.done && c.id != "" && (c.complete || f.abandoned(c, list.entries)) && !f.isCopy(c, nil) {
+			open = append(open, c)
 		}
 	}
-	if f.rescan {
-		for _, c := range found {
-			if slices.Contains(fresh, c.of) {
-				c.of, c.done = nil, false
-			}
+	if len(open) == 0 {
+		return
+	}
+	read := f.readBefore(list.entries)
+	copiesLast(open, read)
+	var decided []*generation
+	for _, c := range open {
+		if f.rescan || f.isCopy(c, decided) {
+			continue
 		}
-		for _, g := range fresh {
+		g, err := f.begin(c, !c.live && (read[c.key] || f.ignoring()))
+		if err != nil {
+			f.rescan = true
+			continue
+		}
+		decided = append(decided, g)
+		c.of, c.done = g, true
+	}
+	if f.rescan || !f.steady(list) {
+		f.rescan = true
+		for _, c := range open {
+			c.of, c.done = nil, false
+		}
+		for _, g := range decided {
 			g.close()
 		}
 		return
 	}
-	for _, g := range fresh {
+	var fresh []*generation
+	for _, g := range decided {
+		if g.ended {
+			f.past = append(f.past, g)
+			f.cfg.Logger.Debug("file passed over", "generation", g.id, "path", g.path, "modified", g.mtime)
+			continue
+		}
+		fresh = append(fresh, g)
 		f.stats.GenerationsSeen++
 		f.cfg.Logger.Info("file begun", "generation", g.id, "path", g.path)
 	}
@@ -46,24 +62,24 @@ func (f *Follower) takeUp(found []candidate, entries []entry) {
 	f.noteHoles(fresh)
 }
 
-// copiesLast returns found in an order in which a file comes before its copies:
-// live files, which are no copies, and then the longest first.
-func copiesLast(found []candidate) []*candidate {
-	order := make([]*candidate, len(found))
-	for i := range found {
-		order[i] = &found[i]
-	}
-	slices.SortStableFunc(order, func(a, b *candidate) int {
+// copiesLast sorts files so that each comes before its copies: live files, which
+// are no copies, then what was read before, and the longest first.
+func copiesLast(files []*candidate, read map[fileKey]bool) {
+	rank := func(c *candidate) int {
 		switch {
-		case a.live != b.live && a.live, a.zipped != b.zipped && b.zipped:
-			return -1
-		case a.live != b.live, a.zipped != b.zipped:
+		case c.live:
+			return 0
+		case read[c.key]:
 			return 1
+		case !c.zipped:
+			return 2
 		default:
-			return cmp.Compare(b.size, a.size)
+			return 3
 		}
+	}
+	slices.SortStableFunc(files, func(a, b *candidate) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(b.size, a.size))
 	})
-	return order
 }
 
 // abandoned reports whether a file that holds only an incomplete line will
@@ -79,26 +95,35 @@ func (f *Follower) abandoned(c *candidate, entries []entry) bool {
 	})
 }
 
-// readBefore returns the files that need not be read because something newer
-// was. In a lane of which a file was read before, the order of the files
-// decides: it holds even if the clock was set back. Otherwise, and for a file
-// that turns up among older ones while following, the settled time does.
+// readBefore returns the rotated files that an earlier run has read: what was
+// last modified before the settled time, and what is older in its lane than a
+// file that was read. If a file is newer in its lane than one that was read, and
+// yet was modified before it, the clock was set back, and it is not to be
+// taken for read.
 func (f *Follower) readBefore(entries []entry) map[fileKey]bool {
 	read := make(map[fileKey]bool)
-	known, lane := false, ""
-	for _, e := range slices.Backward(entries) {
-		if e.lane != lane {
-			known, lane = false, e.lane
+	for i := range entries {
+		e := &entries[i]
+		if e.live {
+			continue
 		}
 		old := !e.mtime.After(f.settled)
-		switch {
-		case e.live:
-		case !known:
-			read[e.key] = old && !f.anyRead(entries, lane)
-		default:
-			read[e.key] = old || !f.started
+		older, setBack := false, false
+		for j := range entries {
+			other := &entries[j]
+			if other.lane != e.lane || !f.hasRead(other.key) {
+				continue
+			}
+			older = older || j > i
+			setBack = setBack || j < i && other.mtime.After(e.mtime)
 		}
-		known = known || f.hasRead(e.key)
+		switch {
+		case older:
+			// One that turns up among older ones while following was missed.
+			read[e.key] = old || !f.started
+		default:
+			read[e.key] = old && !setBack
+		}
 	}
 	return read
 }
@@ -110,10 +135,6 @@ func (f *Follower) hasRead(key fileKey) bool {
 		g = s.of
 	}
 	return g != nil && g.offset > 0
-}
-
-func (f *Follower) anyRead(entries []entry, lane string) bool {
-	return slices.ContainsFunc(entries, func(e entry) bool { return e.lane == lane && f.hasRead(e.key) })
 }
 
 // isCopy reports whether c is a file that a known generation was read from, or
@@ -133,7 +154,11 @@ func (f *Follower) isCopy(c *candidate, fresh []*generation) bool {
 		}
 		g.found = f.now
 		c.of, c.done = g, true
-		if m == continues && g.ended && !g.lost && (c.zipped || c.size > g.offset) {
+		f.cfg.Logger.Debug("file known", "generation", g.id, "path", c.path)
+		if g.mtime.IsZero() {
+			g.mtime = c.mtime
+		}
+		if m == continues && g.ended && !g.lost {
 			f.resume(g, c)
 		}
 		return true
@@ -141,10 +166,19 @@ func (f *Follower) isCopy(c *candidate, fresh []*generation) bool {
 	return false
 }
 
-// resume goes on reading a generation that had ended.
+// resume goes on reading a generation that had ended, if c holds more of it.
 func (f *Follower) resume(g *generation, c *candidate) {
-	if err := f.attach(g, c.entry); err != nil {
-		c.done, f.rescan = false, true
+	err := f.attach(g, c.entry)
+	n := 0
+	if err == nil {
+		var next [1]byte
+		n, err = g.src.readAt(next[:], g.offset)
+	}
+	if err != nil {
+		c.of, c.done, f.rescan = nil, false, true
+	}
+	if n == 0 {
+		g.close()
 		return
 	}
 	g.ended = false
@@ -153,48 +187,31 @@ func (f *Follower) resume(g *generation, c *candidate) {
 	f.cfg.Logger.Info("ended file has grown", "generation", g.id, "path", g.path)
 }
 
-// passOver accounts for a file that is not to be read.
-func (f *Follower) passOver(c *candidate) {
+// begin returns the generation that c holds and that was never seen before. One
+// that is not to be read has ended.
+func (f *Follower) begin(c *candidate, over bool) (*generation, error) {
 	g := newGeneration(c.lane, c.id)
 	if err := f.attach(g, c.entry); err != nil {
-		f.rescan = true
-		return
-	}
-	g.ended, g.unsized = true, c.zipped
-	if !c.zipped {
-		if err := g.skipTo(c.size); err != nil {
-			g.unsized = true
-		}
-	}
-	g.close()
-	c.of, c.done = g, true
-	f.past = append(f.past, g)
-	if settled := earlier(c.mtime, f.now); f.ignoring() && settled.After(f.settled) {
-		f.settled = settled
-	}
-}
-
-// begin takes up a generation that was never seen before.
-func (f *Follower) begin(c *candidate) *generation {
-	g := newGeneration(c.lane, c.id)
-	if err := f.attach(g, c.entry); err != nil {
-		f.rescan = true
-		return nil
-	}
-	if f.ignoring() && f.cfg.Start == End {
-		end, err := lastNewline(g.src, g.size, f.head)
-		if err == nil {
-			err = g.skipTo(end)
-		}
-		if err != nil {
-			g.close()
-			f.rescan = true
-			return nil
-		}
+		return nil, err
 	}
 	g.hole = c.hole
-	c.of, c.done = g, true
-	return g
+	start, err := int64(0), error(nil)
+	switch {
+	case over && c.zipped:
+		g.unsized = true
+	case over:
+		start = c.size
+	case f.ignoring() && f.cfg.Start == End:
+		start, err = lastNewline(g.src, c.size, f.head)
+	}
+	if err == nil {
+		err = g.skipTo(start)
+	}
+	if err != nil || over {
+		g.close()
+	}
+	g.ended = over
+	return g, err
 }
 
 // noteHoles uses the holes that fresh generations begin with. A writer that

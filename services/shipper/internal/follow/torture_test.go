@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,6 +26,7 @@ type writerMode struct {
 	cut      bool // rotation copies and truncates instead of renaming
 	dated    bool // rotated names carry a date
 	stamped  bool // the writer itself opens a new name each time
+	threads  int  // writers of one file each; 0 means one
 }
 
 var writerModes = []writerMode{
@@ -33,6 +35,8 @@ var writerModes = []writerMode{
 	{name: "copytruncate", pattern: "eve.json", cut: true},
 	{name: "copytruncate leaving holes", pattern: "eve.json", cut: true, noAppend: true},
 	{name: "rotate-interval", pattern: "eve-*.json", stamped: true},
+	{name: "threads", pattern: "eve.*.json", threads: 3},
+	{name: "threads and copytruncate", pattern: "eve.*.json", threads: 2, cut: true},
 }
 
 // tortured is a sensor that writes numbered lines in pieces, and its rotation.
@@ -40,6 +44,7 @@ type tortured struct {
 	writerMode
 	t    *testing.T
 	dir  string
+	base string // the name it writes
 	rng  *rand.Rand
 	file *os.File
 
@@ -50,11 +55,19 @@ type tortured struct {
 	names     []string // rotated, newest last
 }
 
-func newTortured(t *testing.T, mode writerMode, dir string, rng *rand.Rand) *tortured {
-	w := &tortured{writerMode: mode, t: t, dir: dir, rng: rng}
-	w.reopen()
-	t.Cleanup(func() { w.file.Close() })
-	return w
+// newTortured returns the sensor's writers, one for each thread.
+func newTortured(t *testing.T, mode writerMode, dir string, rng *rand.Rand) []*tortured {
+	var all []*tortured
+	for thread := range max(1, mode.threads) {
+		w := &tortured{writerMode: mode, t: t, dir: dir, base: "eve.json", rng: rng}
+		if mode.threads > 0 {
+			w.base = fmt.Sprintf("eve.%d.json", thread)
+		}
+		w.reopen()
+		t.Cleanup(func() { w.file.Close() })
+		all = append(all, w)
+	}
+	return all
 }
 
 func (w *tortured) check(err error) {
@@ -69,7 +82,7 @@ func (w *tortured) current() string {
 	if w.stamped {
 		return fmt.Sprintf("eve-%d.json", 1_700_000_000+w.rotations)
 	}
-	return "eve.json"
+	return w.base
 }
 
 func (w *tortured) reopen() {
@@ -122,17 +135,17 @@ func (w *tortured) rotate() {
 		w.reopen()
 	case w.cut:
 		w.flush()
-		b, err := os.ReadFile(w.path("eve.json"))
+		b, err := os.ReadFile(w.path(w.base))
 		w.check(err)
 		if len(bytes.Trim(b, "\x00")) == 0 {
 			return
 		}
 		w.rotations++
 		w.check(os.WriteFile(w.path(w.freeName()), b, 0o600))
-		w.check(os.Truncate(w.path("eve.json"), 0))
+		w.check(os.Truncate(w.path(w.base), 0))
 	default:
 		w.rotations++
-		w.check(os.Rename(w.path("eve.json"), w.path(w.freeName())))
+		w.check(os.Rename(w.path(w.base), w.path(w.freeName())))
 		w.moved = true
 	}
 }
@@ -140,20 +153,20 @@ func (w *tortured) rotate() {
 // freeName makes room for a rotated file.
 func (w *tortured) freeName() string {
 	if w.dated {
-		name := fmt.Sprintf("eve.json-%d", 20240101+w.rotations)
+		name := fmt.Sprintf("%s-%d", w.base, 20240101+w.rotations)
 		w.names = append(w.names, name)
 		return name
 	}
 	for i, old := range w.names {
-		name := fmt.Sprintf("eve.json.%d", len(w.names)-i+1)
+		name := fmt.Sprintf("%s.%d", w.base, len(w.names)-i+1)
 		if strings.HasSuffix(old, ".gz") {
 			name += ".gz"
 		}
 		w.check(os.Rename(w.path(old), w.path(name)))
 		w.names[i] = name
 	}
-	w.names = append(w.names, "eve.json.1")
-	return "eve.json.1"
+	w.names = append(w.names, w.base+".1")
+	return w.base + ".1"
 }
 
 // compress compresses a rotated file that is not written any more.
@@ -180,22 +193,45 @@ func failureLog(t *testing.T) *slog.Logger {
 			t.Log(log.String())
 		}
 	})
-	return slog.New(slog.NewTextHandler(&log, nil))
+	return slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// judge checks that lines come one after another, once each.
+// judge checks that the lines of each writer come one after another, once each.
 type judge struct {
-	t    *testing.T
-	last int // number of the line before the next
+	t       *testing.T
+	writers []*tortured
+	last    []int // number of the line before the next, for each writer
+}
+
+func newJudge(t *testing.T, writers []*tortured) *judge {
+	return &judge{t: t, writers: writers, last: make([]int, len(writers))}
 }
 
 func (j *judge) see(l *Line) bool {
 	j.t.Helper()
-	if got, want := show(l), tortureLine(j.last+1); got != want {
-		j.t.Errorf("after line %d in %s %s at %d: got %.60q, want %.60q", j.last, l.File, l.Generation, l.Start, got, want)
+	i := 0
+	if len(j.writers) > 1 {
+		i = slices.IndexFunc(j.writers, func(w *tortured) bool { return strings.HasPrefix(l.File, w.path(w.base)) })
+	}
+	if i < 0 {
+		j.t.Errorf("%s in %s", show(l), l.File)
 		return false
 	}
-	j.last++
+	if got, want := show(l), tortureLine(j.last[i]+1); got != want {
+		j.t.Errorf("after line %d in %s %s at %d: got %.60q, want %.60q", j.last[i], l.File, l.Generation, l.Start, got, want)
+		return false
+	}
+	j.last[i]++
+	return true
+}
+
+// seenAll reports whether all that was written was seen.
+func (j *judge) seenAll() bool {
+	for i, w := range j.writers {
+		if j.last[i] != w.lines {
+			return false
+		}
+	}
 	return true
 }
 
@@ -218,9 +254,9 @@ func TestTortureSteps(t *testing.T) {
 func tortureSteps(t *testing.T, mode writerMode, rng *rand.Rand) {
 	r := newRig(t, Config{Path: mode.pattern, Logger: failureLog(t)})
 	r.f.block = 1 << (6 + rng.IntN(8))
-	w := newTortured(t, mode, r.dir, rng)
+	writers := newTortured(t, mode, r.dir, rng)
 	r.f.step(1) // without a checkpoint, what is rotated before is not read
-	j := judge{t: t}
+	j := newJudge(t, writers)
 	readOnce := func() (more, ok bool) {
 		again := r.f.step(1 + rng.IntN(20))
 		b := &r.f.batch
@@ -245,6 +281,7 @@ func tortureSteps(t *testing.T, mode writerMode, rng *rand.Rand) {
 		return again || len(b.Lines) > 0, true
 	}
 	for range 300 {
+		w := writers[rng.IntN(len(writers))]
 		switch rng.IntN(12) {
 		case 0:
 			w.rotate()
@@ -264,7 +301,9 @@ func tortureSteps(t *testing.T, mode writerMode, rng *rand.Rand) {
 			}
 		}
 	}
-	w.flush()
+	for _, w := range writers {
+		w.flush()
+	}
 	for idle := 0; idle < 3; {
 		more, ok := readOnce()
 		if !ok {
@@ -275,10 +314,10 @@ func tortureSteps(t *testing.T, mode writerMode, rng *rand.Rand) {
 			idle++
 		}
 	}
-	if j.last != w.lines {
-		t.Errorf("%d lines were returned, %d written", j.last, w.lines)
+	if !j.seenAll() {
+		t.Errorf("only %d lines were returned", j.last)
 	}
-	if s := r.f.Stats(); s.Gaps != 0 || s.LagBytes != 0 || s.OpenFiles != 1 {
+	if s := r.f.Stats(); s.Gaps != 0 || s.LagBytes != 0 || s.OpenFiles > len(writers) {
 		t.Errorf("stats: %+v", s)
 	}
 }
@@ -305,7 +344,8 @@ func torture(t *testing.T, mode writerMode, slow, pollOnly bool) {
 	}
 	cfg.Logger = failureLog(t)
 	rng := rand.New(rand.NewPCG(2, 2))
-	w := newTortured(t, mode, dir, rand.New(rand.NewPCG(3, 3)))
+	writerRand := rand.New(rand.NewPCG(3, 3))
+	writers := newTortured(t, mode, dir, writerRand)
 	ctx, cancel := context.WithTimeout(t.Context(), *tortureFor+20*time.Second)
 	var writer sync.WaitGroup
 	defer func() {
@@ -326,20 +366,23 @@ func torture(t *testing.T, mode writerMode, slow, pollOnly bool) {
 	if slow {
 		ahead = make(chan struct{}, 4096)
 	}
-	written := make(chan int, 1)
+	written := make(chan struct{})
 	stop := time.After(*tortureFor / time.Duration(4*len(writerModes)))
 	writer.Go(func() {
-		defer func() { written <- w.lines }()
+		defer close(written)
 		for {
 			select {
 			case <-stop:
-				w.flush()
+				for _, w := range writers {
+					w.flush()
+				}
 				return
 			case <-ctx.Done():
 				return
 			case ahead <- struct{}{}:
 			}
-			switch w.rng.IntN(60) {
+			w := writers[writerRand.IntN(len(writers))]
+			switch writerRand.IntN(60) {
 			case 0:
 				w.rotate()
 			case 1:
@@ -350,17 +393,17 @@ func torture(t *testing.T, mode writerMode, slow, pollOnly bool) {
 		}
 	})
 
-	j := judge{t: t}
-	total := -1
-	for total < 0 || j.last < total {
+	j := newJudge(t, writers)
+	for finished := false; !finished || !j.seenAll(); {
 		wait, stopWaiting := context.WithTimeout(ctx, 100*time.Millisecond)
 		b, err := f.Next(wait, 1+rng.IntN(1000))
 		stopWaiting()
 		if ctx.Err() != nil {
-			t.Fatalf("after line %d of %d: %v, %+v", j.last, total, err, f.Stats())
+			t.Fatalf("after line %d: %v, %+v", j.last, err, f.Stats())
 		}
 		select {
-		case total = <-written:
+		case <-written:
+			finished = true
 		default:
 		}
 		drained := false
@@ -400,5 +443,5 @@ func torture(t *testing.T, mode writerMode, slow, pollOnly bool) {
 	if s := f.Stats(); s.Gaps != 0 || s.UnterminatedLines != 0 {
 		t.Errorf("stats: %+v", s)
 	}
-	t.Logf("%d lines, %d rotations", j.last, w.rotations)
+	t.Logf("%d lines, %d rotations", j.last, writers[0].rotations)
 }
