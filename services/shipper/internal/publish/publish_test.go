@@ -129,7 +129,7 @@ func TestPublish(t *testing.T) {
 		},
 		{
 			name: "away, then back",
-			n:    20,
+			n:    40,
 			publish: func(*fakeFence) func(int, []*nats.Msg) error {
 				return func(attempt int, _ []*nats.Msg) error {
 					if attempt < 5 {
@@ -138,12 +138,12 @@ func TestPublish(t *testing.T) {
 					return nil
 				}
 			},
-			sizes:  []int{20},
+			sizes:  []int{40},
 			waited: true,
 		},
 		{
 			name: "the acknowledgement is lost, the batch is stored",
-			n:    20,
+			n:    40,
 			publish: func(f *fakeFence) func(int, []*nats.Msg) error {
 				return func(attempt int, msgs []*nats.Msg) error {
 					if attempt == 1 {
@@ -153,11 +153,11 @@ func TestPublish(t *testing.T) {
 					return nil
 				}
 			},
-			sizes: []int{20},
+			sizes: []int{40},
 		},
 		{
 			name: "the acknowledgement is lost, the batch is not stored",
-			n:    20,
+			n:    40,
 			publish: func(*fakeFence) func(int, []*nats.Msg) error {
 				return func(attempt int, _ []*nats.Msg) error {
 					if attempt == 1 {
@@ -166,12 +166,12 @@ func TestPublish(t *testing.T) {
 					return nil
 				}
 			},
-			sizes:  []int{20},
+			sizes:  []int{40},
 			waited: true,
 		},
 		{
 			name: "the first attempt arrives while the second is under way",
-			n:    20,
+			n:    40,
 			publish: func(f *fakeFence) func(int, []*nats.Msg) error {
 				return func(attempt int, msgs []*nats.Msg) error {
 					if attempt == 1 {
@@ -181,7 +181,7 @@ func TestPublish(t *testing.T) {
 					return bus.ErrFenced
 				}
 			},
-			sizes:  []int{20},
+			sizes:  []int{40},
 			waited: true,
 		},
 		{
@@ -209,7 +209,7 @@ func TestPublish(t *testing.T) {
 		},
 		{
 			name: "retention has removed the last message",
-			n:    20,
+			n:    40,
 			publish: func(f *fakeFence) func(int, []*nats.Msg) error {
 				return func(attempt int, _ []*nats.Msg) error {
 					if attempt == 1 {
@@ -219,12 +219,12 @@ func TestPublish(t *testing.T) {
 					return nil
 				}
 			},
-			sizes:  []int{20},
+			sizes:  []int{40},
 			waited: true,
 		},
 		{
 			name: "the batch is too large for the server",
-			n:    20,
+			n:    40,
 			publish: func(*fakeFence) func(int, []*nats.Msg) error {
 				return func(_ int, msgs []*nats.Msg) error {
 					if len(msgs) > 5 {
@@ -233,7 +233,7 @@ func TestPublish(t *testing.T) {
 					return nil
 				}
 			},
-			sizes: []int{5, 5, 5, 5},
+			sizes: []int{5, 5, 5, 5, 5, 5, 5, 5},
 		},
 		{
 			name: "another shipper was there",
