@@ -58,17 +58,10 @@ func (r *rig) consumer() *bus.Consumer {
 // settled waits until the durable has nothing left to do.
 func (r *rig) settled(c *bus.Consumer, through uint64) {
 	r.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for {
+	bustest.Eventually(r.t, "the durable has acknowledged everything", func() bool {
 		p, err := c.Progress(r.t.Context())
-		if err == nil && p.Pending == 0 && p.Unacked == 0 && p.AckedThrough == through {
-			return
-		}
-		if time.Now().After(deadline) {
-			r.t.Fatalf("the durable stands at %+v, want all through %d: %v", p, through, err)
-		}
-		time.Sleep(10 * time.Millisecond) // between looks; the deadline decides
-	}
+		return err == nil && p.Pending == 0 && p.Unacked == 0 && p.AckedThrough == through
+	})
 }
 
 // run runs a notifier until the function that it returns is called.

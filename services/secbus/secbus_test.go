@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/internal/bustest"
 	"github.com/openclaw-security/bus/suricata"
 )
 
@@ -93,13 +94,7 @@ func (b *background) end(t *testing.T) {
 // eventually waits until have returns text that holds want.
 func eventually(t *testing.T, have fmt.Stringer, want string) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for !strings.Contains(have.String(), want) {
-		if time.Now().After(deadline) {
-			t.Fatalf("no %q in\n%s", want, have)
-		}
-		time.Sleep(20 * time.Millisecond) // between looks; the deadline decides
-	}
+	bustest.Eventually(t, fmt.Sprintf("%q is in what follows", want), func() bool { return strings.Contains(have.String(), want) })
 }
 
 // TestDemo is the promise of the README: one command, and the recorded attack
@@ -247,10 +242,7 @@ func TestUpAndItsCommands(t *testing.T) {
 // once.
 func checkEvents(t *testing.T, b *background, n int) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for strings.Count(b.out.String(), "\n") < n && time.Now().Before(deadline) {
-		time.Sleep(20 * time.Millisecond) // between looks; the deadline decides
-	}
+	bustest.Eventually(t, fmt.Sprintf("%d events are shown", n), func() bool { return strings.Count(b.out.String(), "\n") >= n })
 	seen := make(map[string]bool)
 	for line := range strings.Lines(b.out.String()) {
 		var e proto.Event

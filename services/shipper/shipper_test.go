@@ -257,13 +257,10 @@ func TestNoteServesWhenRetentionHasRemovedEverything(t *testing.T) {
 	first := start(t, b, shipper.SourceSuricata, path, "SHIPPER_HINT="+hint)
 	appendTo(t, path, []byte(`{"event_type":"a"}`+"\n"))
 	f.next()
-	deadline := time.Now().Add(30 * time.Second)
-	for _, err := os.Stat(hint); err != nil; _, err = os.Stat(hint) {
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Millisecond) // between looks; the deadline decides
-	}
+	bustest.Eventually(t, "the note is written", func() bool {
+		_, err := os.Stat(hint)
+		return err == nil
+	})
 	first.end(t)
 
 	if _, err := b.Raw(t, bus.RoleProvisioner).Request(purge, nil, 10*time.Second); err != nil {
@@ -296,28 +293,22 @@ func TestOutage(t *testing.T) {
 
 	b.Stop(t)
 	appendTo(t, path, bytes.Repeat([]byte(`{"event_type":"during"}`+"\n"), 100))
-	deadline := time.Now().Add(30 * time.Second)
-	for s.condition("publish") == "" || s.condition("nats") == "" {
-		if time.Now().After(deadline) {
-			t.Fatal("the shipper is ready without a server")
-		}
-		time.Sleep(10 * time.Millisecond) // between looks; the deadline decides
-	}
+	bustest.Eventually(t, "the shipper is not ready without a server", func() bool {
+		return s.condition("publish") != "" && s.condition("nats") != ""
+	})
 	b.Restart(t)
 
 	conn := b.Conn(t, bus.RoleTail)
-	for n := 0; n != 101; {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d of 101 lines are stored", n)
-		}
-		n = 0
+	bustest.Eventually(t, "101 lines are stored", func() bool {
+		n := 0
 		for _, err := range conn.History(t.Context(), proto.StreamSecurity, proto.StoredPrefix+".>", bus.Start{}) {
 			if err != nil {
 				t.Fatal(err)
 			}
 			n++
 		}
-	}
+		return n == 101
+	})
 }
 
 // TestMappedSourceAndRules ships another sensor's records by a mapping file, and
@@ -348,13 +339,9 @@ func TestWaitsForItsFile(t *testing.T) {
 	f := listen(t, b)
 	path := filepath.Join(t.TempDir(), "not", "there", "eve.json")
 	s := start(t, b, shipper.SourceSuricata, path)
-	deadline := time.Now().Add(30 * time.Second)
-	for !strings.Contains(s.condition("file"), "does not exist") {
-		if time.Now().After(deadline) {
-			t.Fatalf("the condition of the file is %q", s.condition("file"))
-		}
-		time.Sleep(10 * time.Millisecond) // between looks; the deadline decides
-	}
+	bustest.Eventually(t, "the shipper says that the file does not exist", func() bool {
+		return strings.Contains(s.condition("file"), "does not exist")
+	})
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}

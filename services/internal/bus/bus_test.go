@@ -78,18 +78,3 @@ func lastID(t *testing.T, f *bus.Fence) string {
 	}
 	return last.Header.Get(proto.HeaderEventID)
 }
-
-// eventually waits until the condition holds.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	ctx := deadlineContext(t)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("%s: not within %s", what, deadline)
-		}
-	}
-}

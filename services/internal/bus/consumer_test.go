@@ -84,7 +84,7 @@ func TestFetchWaitsForTheFirstMessageOnly(t *testing.T) {
 		}
 		got <- msgs
 	}()
-	eventually(t, "the fetch is waiting", func() bool {
+	bustest.Eventually(t, "the fetch is waiting", func() bool {
 		o, err := b.Conn(t, bus.RoleOperator).Overview(deadlineContext(t))
 		return err == nil && o.Durables[0].Waiting == 1
 	})
@@ -145,7 +145,7 @@ func TestFetchOutlastsRestarts(t *testing.T) {
 	}()
 	for i := range 3 {
 		f := newFence(shipper, bustest.Tracee)
-		eventually(t, "publishing works", func() bool {
+		bustest.Eventually(t, "publishing works", func() bool {
 			if _, err := f.Last(deadlineContext(t)); err != nil {
 				return false
 			}
@@ -194,7 +194,7 @@ func TestFetchEnds(t *testing.T) {
 				_, err := consumer.Fetch(ctx, 1)
 				ended <- err
 			}()
-			eventually(t, "the fetch is waiting", func() bool {
+			bustest.Eventually(t, "the fetch is waiting", func() bool {
 				o, err := operator.Overview(deadlineContext(t))
 				return err == nil && o.Durables[0].Waiting == 1
 			})
@@ -226,7 +226,7 @@ func TestDeadLetter(t *testing.T) {
 	given := make(chan error)
 	go func() { given <- msg.DeadLetter(ctx, "no such\nchat") }()
 	operator := b.Conn(t, bus.RoleOperator)
-	eventually(t, "the copy is stored", func() bool { return len(dead(t, operator)) == 1 })
+	bustest.Eventually(t, "the copy is stored", func() bool { return len(dead(t, operator)) == 1 })
 	cancel()
 	if err := <-given; !errors.Is(err, bus.ErrMaybeStored) {
 		t.Fatalf("got %v", err)
@@ -235,8 +235,8 @@ func TestDeadLetter(t *testing.T) {
 		t.Fatalf("after a dead letter without acknowledgement: %+v, %v", o.Durables, err)
 	}
 	w.Cut()
-	eventually(t, "the dead letter is given", func() bool { return msg.DeadLetter(deadlineContext(t), "no such\nchat") == nil })
-	eventually(t, "the message is acknowledged", func() bool {
+	bustest.Eventually(t, "the dead letter is given", func() bool { return msg.DeadLetter(deadlineContext(t), "no such\nchat") == nil })
+	bustest.Eventually(t, "the message is acknowledged", func() bool {
 		o, err := operator.Overview(deadlineContext(t))
 		return err == nil && o.Durables[0].Progress.AckedThrough == 1
 	})

@@ -83,7 +83,7 @@ func TestFenceAfterALostAcknowledgement(t *testing.T) {
 			w.Mute()
 			published := make(chan error, 1)
 			go func() { published <- f.Publish(deadlineContext(t), msgs[:n]) }()
-			eventually(t, "the message is stored", func() bool { return lastID(t, watcher) == newest })
+			bustest.Eventually(t, "the message is stored", func() bool { return lastID(t, watcher) == newest })
 			w.Cut()
 
 			err := <-published
@@ -93,7 +93,7 @@ func TestFenceAfterALostAcknowledgement(t *testing.T) {
 			if err := f.Publish(deadlineContext(t), msgs[:n]); err == nil {
 				t.Error("the fence published again without looking")
 			}
-			eventually(t, "the fence sees what it stored", func() bool {
+			bustest.Eventually(t, "the fence sees what it stored", func() bool {
 				last, err := f.Last(deadlineContext(t))
 				return err == nil && last.Header.Get(proto.HeaderEventID) == newest
 			})
@@ -113,7 +113,7 @@ func TestFenceOutlastsARestart(t *testing.T) {
 	}
 	b.Restart(t)
 	var err error
-	eventually(t, "publishing works again", func() bool {
+	bustest.Eventually(t, "publishing works again", func() bool {
 		if _, err = f.Last(deadlineContext(t)); err != nil {
 			return false
 		}

@@ -10,6 +10,10 @@ import (
 // foreign prefix look like a misspelt setting of ours.
 const maxTypos = 2
 
+// foreignWord begins the settings of OpenClaw itself, beside which the bus runs.
+// One of ours begins with it too.
+const foreignWord = "OPENCLAW"
+
 // An UnknownKey is an environment variable that looks like one of our settings
 // and is none, so that setting it does nothing.
 type UnknownKey struct {
@@ -29,7 +33,7 @@ func Unknown(environ []string, known []Key) []UnknownKey {
 	words := make(map[string]bool)
 	for _, key := range known {
 		names = append(names, key.Names()...)
-		if word, _, ok := strings.Cut(key.Name, "_"); ok {
+		if word, _, ok := strings.Cut(key.Name, "_"); ok && word != foreignWord {
 			words[word] = true
 		}
 	}

@@ -12,6 +12,7 @@ func TestUnknown(t *testing.T) {
 		Alert    config.Alert
 		Telegram config.Telegram
 		Log      config.Log
+		Host     string `env:"OPENCLAW_HOST"`
 	}{})
 	tests := []struct {
 		name    string
@@ -24,6 +25,7 @@ func TestUnknown(t *testing.T) {
 		{"typo in the first word", []string{"TELEGARM_CHAT_ID=1"}, []config.UnknownKey{{"TELEGARM_CHAT_ID", "TELEGRAM_CHAT_ID"}}},
 		{"half remembered", []string{"TELEGRAM_TOKEN=1"}, []config.UnknownKey{{"TELEGRAM_TOKEN", "TELEGRAM_BOT_TOKEN"}}},
 		{"file of what is no secret", []string{"TELEGRAM_CHAT_ID_FILE=1"}, []config.UnknownKey{{"TELEGRAM_CHAT_ID_FILE", "TELEGRAM_CHAT_ID"}}},
+		{"OpenClaw's own", []string{"OPENCLAW_GATEWAY_TOKEN=1", "OPENCLAW_HOTS=1"}, []config.UnknownKey{{"OPENCLAW_HOTS", "OPENCLAW_HOST"}}},
 		{"nothing near", []string{"LOG_ROTATION_POLICY=x"}, []config.UnknownKey{{Name: "LOG_ROTATION_POLICY"}}},
 		{"sorted", []string{"LOG_B_UNKNOWN=", "LOG_A_UNKNOWN="}, []config.UnknownKey{{Name: "LOG_A_UNKNOWN"}, {Name: "LOG_B_UNKNOWN"}}},
 	}

@@ -211,7 +211,7 @@ func TestProgramNeedsItsAdminAddress(t *testing.T) {
 // asks it how it is before it tells it to stop.
 func TestProgramAsAProcess(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"=1", "SAMPLE_PATH=/x", "SAMPLE_KEY=k", "LOG_FORMAT=text", "ADMIN_ADDR=127.0.0.1:0")
+	cmd.Env = []string{childEnv + "=1", "SAMPLE_PATH=/x", "SAMPLE_KEY=k", "LOG_FORMAT=text", "ADMIN_ADDR=127.0.0.1:0"}
 	pipe, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
