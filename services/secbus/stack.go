@@ -92,6 +92,7 @@ func (s stack) run(ctx context.Context, started func(running), extra ...daemon.S
 	if err != nil {
 		return err
 	}
+	services = append(services, daemon.Service{Name: "nats", Run: func(ctx context.Context, _ daemon.Runtime) error { return server.Watch(ctx) }})
 	if s.settings.Admin.Addr != "" {
 		admin, err := daemon.ListenAdmin(ctx, s.settings.Admin, registry, rt.Ready, s.log)
 		if err != nil {

@@ -27,6 +27,8 @@ const (
 	maxPayload   = 2 << 20  // the largest message, bytes
 	maxMemory    = 32 << 20 // for streams in memory, of which the bus has none
 	startTimeout = 30 * time.Second
+
+	watchInterval = time.Second // between looks at whether the server stores
 )
 
 // Config is what an embedded server needs to know.
@@ -50,6 +52,7 @@ type Config struct {
 
 // Server is a running embedded server.
 type Server struct {
+	dir  string
 	nats *server.Server
 	lock *dirLock
 }
@@ -77,7 +80,7 @@ func Start(cfg Config) (*Server, error) {
 		return nil, errors.Join(fmt.Errorf("preparing the NATS server: %w", err), lock.release())
 	}
 	n.SetLoggerV2(log, false, false, false)
-	s := &Server{nats: n, lock: lock}
+	s := &Server{dir: cfg.Dir, nats: n, lock: lock}
 	n.Start()
 	if err := s.ready(log); err != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
@@ -105,6 +108,25 @@ func (s *Server) URL() string { return s.nats.ClientURL() }
 
 // Varz returns the server's state as its monitoring port would, which is off.
 func (s *Server) Varz() (*server.Varz, error) { return s.nats.Varz(nil) }
+
+// ErrNotStoring reports that the server has given up storing, which it does when
+// its disk is full and does not undo until it is started again.
+var ErrNotStoring = errors.New("the NATS server has stopped storing, as it does when its disk is full")
+
+// Watch returns when ctx is done, nil, or when the server has given up storing,
+// an error that wraps [ErrNotStoring].
+func (s *Server) Watch(ctx context.Context) error {
+	ticker := time.NewTicker(watchInterval)
+	defer ticker.Stop()
+	for s.nats.JetStreamEnabled() {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: make room in %s, then start it again; nothing that was acknowledged is lost, and what was not is read again", ErrNotStoring, s.dir)
+}
 
 // Shutdown stops the server and frees its directory. If ctx ends first, it
 // returns the reason and leaves the directory locked while the server winds up.
