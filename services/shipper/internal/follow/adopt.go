@@ -180,8 +180,6 @@ func (f *Follower) attach(g *generation, e *entry) error {
 	if e.zipped {
 		g.guess = cmp.Or(src.trailer(), e.size)
 		g.grown.note(g.guess, g.changed)
-	} else {
-		g.measure(e.size, g.changed)
 	}
 	return nil
 }

@@ -106,7 +106,7 @@ func TestStatsWhileBlocked(t *testing.T) {
 	r.rename("eve.json", "eve.json.1")
 	r.write("eve.json", lines("b1"))
 	r.now = r.now.Add(time.Minute)
-	if s := r.f.Stats(); s.LagBytes != 12 || s.LagLines != 4 || s.OldestUnread != r.now.Sub(start) {
+	if s := r.f.Stats(); s.LagBytes != 12 || s.LagLines != 4 || s.OldestUnread < r.now.Sub(start) {
 		t.Errorf("stats: %+v", s)
 	}
 	r.expect("a3", "a4", "a5", "b1")

@@ -141,13 +141,26 @@ func (f *Follower) locate(list *listing) []candidate {
 // stillThere reports whether the open file of g still holds it, and cuts g if
 // not. What is newer than g is told by its place, so that must be sure.
 func (f *Follower) stillThere(g *generation) bool {
-	ok, err := f.intact(g)
+	ok, err := f.measure(g)
 	if err != nil {
 		f.fault(g, err)
 	} else if !ok {
 		f.cut(g)
 	}
 	return g.src != nil
+}
+
+// measure notes the size of the file of g, if it is intact.
+func (f *Follower) measure(g *generation) (intact bool, err error) {
+	info, err := g.src.stat()
+	if err != nil {
+		return false, err
+	}
+	// A size counts only if the file was intact after it had that size.
+	if intact, err = f.intact(g); intact && err == nil {
+		g.measure(info.Size(), earlier(info.ModTime(), f.now))
+	}
+	return intact, err
 }
 
 // sight returns what is known of e, looking into the file if it has changed.

@@ -95,12 +95,8 @@ func (f *Follower) lag(g *generation) int64 {
 	case g.src.zipped:
 		return max(0, g.guess-g.offset)
 	}
-	info, err := g.src.stat()
-	if err == nil {
-		if ok, err := f.intact(g); ok && err == nil {
-			g.measure(info.Size(), f.now)
-		}
-	}
+	// What cannot be measured now has the size it was last known to have.
+	_, _ = f.measure(g)
 	return g.unread()
 }
 
