@@ -30,7 +30,8 @@
 // written, one for each rotated file in its grace period, and the three that
 // ended last. Everything else that was read is covered by the settled time, a
 // modification time up to which rotated files are done with, and by the order
-// of the files of one name.
+// of the files of one name; until a scan has moved the settled time, what has
+// ended is listed, too. At most 128 positions are.
 //
 // What no reader can recover is returned as a Gap: bytes that were truncated
 // before they were read when there is no copy, and a generation of the

@@ -152,6 +152,10 @@ func (f *Follower) isCopy(c *candidate, fresh []*generation) bool {
 		if m == differs {
 			continue
 		}
+		if g.ended && slices.Contains(fresh, g) {
+			// Whether c holds more is asked when g is settled, by the next scan.
+			return true
+		}
 		g.found = f.now
 		c.of, c.done = g, true
 		f.cfg.Logger.Debug("file known", "generation", g.id, "path", c.path)
