@@ -77,8 +77,8 @@ func TestExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(files) != len(subjects) {
-		t.Errorf("there are %d examples, want %d", len(files), len(subjects))
+	if want := len(subjects) + 1; len(files) != want { // delivery.json is no record of the six-token subjects
+		t.Errorf("there are %d examples, want %d", len(files), want)
 	}
 	for name, subject := range subjects {
 		t.Run(name, func(t *testing.T) {
@@ -109,6 +109,36 @@ func TestExamples(t *testing.T) {
 			}
 			checkInvented(t, example)
 		})
+	}
+}
+
+func TestDeliveryExample(t *testing.T) {
+	t.Parallel()
+	example := readExample(t, "delivery.json")
+	var d proto.Delivery
+	decode(t, example, &d)
+	encoded, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := string(encoded) + "\n"; got != string(example) {
+		t.Errorf("encoded again:\n%swant\n%s", got, example)
+	}
+	if err := readSchema(t, "delivery.schema.json").check(decodeAny(t, example)); err != nil {
+		t.Errorf("not valid: %v", err)
+	}
+	alerts := 0
+	for _, r := range d.Ranges {
+		alerts += int(r.Last - r.First + 1)
+	}
+	c := d.Severities
+	if sum := c.Critical + c.High + c.Medium + c.Low; alerts != d.Alerts || sum != d.Alerts {
+		t.Errorf("%d alerts, %d by range, %d by severity", d.Alerts, alerts, sum)
+	}
+	for sequence, want := range map[uint64]bool{18230: false, 18231: true, 18443: true, 18444: false, 18450: true, 18451: false} {
+		if got := d.Covers(sequence); got != want {
+			t.Errorf("Covers(%d) = %t", sequence, got)
+		}
 	}
 }
 

@@ -18,7 +18,15 @@ const (
 	StreamAlerts   = "SECURITY_ALERTS"
 	StreamAudit    = "SECURITY_AUDIT"
 	StreamDead     = "SECURITY_DEAD"
+
+	StreamDeliveries = "SECURITY_DELIVERIES"
+	StreamState      = "KV_" + BucketState
 )
+
+// BucketState is the key-value bucket for what consumers and the operator must
+// agree on: [StreamState] holds its last value for each key, under
+// [StateSubject]. Any NATS client's key-value API reads it.
+const BucketState = "SECURITY_STATE"
 
 // MaxBatch is the most messages that the server takes in one atomic batch
 // (nats-server 2.15: streamDefaultMaxAtomicBatchSize).
@@ -45,6 +53,7 @@ type Stream struct {
 	Discard     Discard       // what happens at MaxBytes
 	AppendOnly  bool          // deny delete and purge through the API
 	Atomic      bool          // accept atomic batches
+	LastOnly    bool          // keep only the last message of each subject: a key-value bucket
 }
 
 // Source is a stream, or a part of it, that another stream copies.
@@ -95,6 +104,23 @@ func Streams() []Stream {
 			MaxBytes:    256 << 20,
 			Discard:     DiscardOld,
 		},
+		{
+			Name:        StreamDeliveries,
+			Description: "Which alerts each message to a chat was about, and what the chat's server said to it",
+			Subjects:    []string{DeliveriesPrefix + ".>"},
+			MaxAge:      365 * day,
+			MaxBytes:    256 << 20,
+			Discard:     DiscardOld,
+		},
+		{
+			Name:        StreamState,
+			Description: "The key-value bucket " + BucketState + ": plans of messages, silences, requests of the operator",
+			Subjects:    []string{StateSubject(">")},
+			MaxAge:      3650 * day,
+			MaxBytes:    64 << 20,
+			Discard:     DiscardNew,
+			LastOnly:    true,
+		},
 	}
 }
 
@@ -107,6 +133,30 @@ func DeadSubject(stream, durable string) string {
 	return DeadPrefix + "." + Slug(stream) + "." + Slug(durable)
 }
 
+// DeliveriesPrefix is the first token of a delivery's subject.
+const DeliveriesPrefix = "deliveries"
+
+// DeliveriesSubject is where a sink records what it has delivered:
+// deliveries.<sink>, passed through [Slug].
+func DeliveriesSubject(sink string) string { return DeliveriesPrefix + "." + Slug(sink) }
+
+// Keys of [BucketState].
+const (
+	// KeySilences holds the silences in force, written by the operator and by the
+	// notifier's buttons.
+	KeySilences = "silences"
+)
+
+// KeyDelivery is the key of a sink's plan: what it is about to send.
+func KeyDelivery(sink string) string { return "delivery." + Slug(sink) }
+
+// KeyRequests is the key of what the operator asks of a sink: a test, a replay,
+// a dead letter tried again.
+func KeyRequests(sink string) string { return "requests." + Slug(sink) }
+
+// StateSubject is the subject of a key of [BucketState].
+func StateSubject(key string) string { return "$KV." + BucketState + "." + key }
+
 // Consumer defines a durable pull consumer with explicit acknowledgement.
 // MaxDeliver is unlimited: a message is either acknowledged or copied to
 // [StreamDead] first, never skipped by the server.
@@ -116,6 +166,7 @@ type Consumer struct {
 	Description   string
 	AckWait       time.Duration // redeliver what is not acknowledged within
 	MaxAckPending int           // deliver at most this many unacknowledged messages
+	Filters       []string      // stored subject patterns; empty for all of the stream
 }
 
 // The durables.
@@ -123,15 +174,34 @@ const (
 	DurableNotifierStdout = "notifier-stdout"
 )
 
-// Consumers returns the bus's durables.
+// Consumers returns the durables that every bus has. A sink that is configured
+// has more: [SinkConsumer], or [LaneConsumers].
 func Consumers() []Consumer {
-	return []Consumer{
-		{
-			Durable:       DurableNotifierStdout,
-			Stream:        StreamAlerts,
-			Description:   "The notifier's standard output",
-			AckWait:       30 * time.Second,
-			MaxAckPending: 8192,
-		},
+	return []Consumer{SinkConsumer("stdout")}
+}
+
+// SinkConsumer returns the durable of a sink of the notifier that takes alerts
+// in the order in which they came.
+func SinkConsumer(sink string) Consumer {
+	return Consumer{
+		Durable:       "notifier-" + Slug(sink),
+		Stream:        StreamAlerts,
+		Description:   "Alerts for the sink " + sink,
+		AckWait:       30 * time.Second,
+		MaxAckPending: 8192,
 	}
+}
+
+// LaneConsumers returns the two durables of a sink of the notifier that has to
+// choose what to send first: what is high or critical, and the rest.
+func LaneConsumers(sink string) (urgent, routine Consumer) {
+	lane := func(name string, severities ...Severity) Consumer {
+		c := SinkConsumer(sink + "-" + name)
+		c.Description = "Alerts for the sink " + sink + ", the " + name + " ones"
+		for _, s := range severities {
+			c.Filters = append(c.Filters, StoredPrefix+"."+string(ClassAlert)+".*.*.*."+s.String())
+		}
+		return c
+	}
+	return lane("urgent", SeverityCritical, SeverityHigh), lane("routine", SeverityMedium, SeverityLow)
 }

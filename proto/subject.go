@@ -18,10 +18,12 @@ const (
 )
 
 // The first tokens: clients publish under IngestPrefix; the server alone
-// publishes under StoredPrefix.
+// publishes under StoredPrefix. Under ReplayPrefix the operator sends stored
+// events once more, to whoever listens; nothing there is stored.
 const (
 	IngestPrefix = "ingest"
 	StoredPrefix = "security"
+	ReplayPrefix = "replay"
 )
 
 // MaxTokenLength bounds each token of a subject, in bytes.

@@ -183,7 +183,7 @@ func TestUpAndItsCommands(t *testing.T) {
 		if err := json.Unmarshal([]byte(out), &got); err != nil || code != exitMissing {
 			t.Fatalf("exit code %d: %v\n%s%s", code, err, out, errs)
 		}
-		if len(got.Streams) != 4 || got.Streams[0].Messages != uint64(lines) || got.Streams[1].Messages != 15 {
+		if len(got.Streams) != len(proto.Streams()) || got.Streams[0].Messages != uint64(lines) || got.Streams[1].Messages != 15 {
 			t.Errorf("streams %+v", got.Streams)
 		}
 		if len(got.Sources) != 1 || got.Sources[0].Source != "suricata" || got.Sources[0].Host != "box-1" {

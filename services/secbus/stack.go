@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,7 +55,7 @@ type running struct {
 // run brings the stack up, calls started, and keeps it up until ctx is done or
 // a part of it fails. Parts given in extra run beside the others.
 func (s stack) run(ctx context.Context, started func(running), extra ...daemon.Service) (err error) {
-	host := shipper.HostName(s.settings.Shipper.Host)
+	host := config.HostName(s.settings.Shipper.Host)
 	roles := bus.Roles(host, append(expectedSources(), s.settings.Sensors.Others...))
 	server, ids, err := s.serve(roles)
 	if err != nil {
@@ -201,9 +202,10 @@ func limits(r config.Retention) map[string]bus.Limits {
 // storeLimit is what the server may use for all streams together. Beyond their
 // sum it needs no room of its own.
 func storeLimit(r config.Retention) int64 {
+	set := limits(r)
 	var sum int64
-	for _, l := range limits(r) {
-		sum += l.MaxBytes
+	for _, stream := range proto.Streams() {
+		sum += cmp.Or(set[stream.Name].MaxBytes, stream.MaxBytes)
 	}
 	return sum
 }

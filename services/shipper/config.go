@@ -3,7 +3,6 @@ package shipper
 import (
 	"errors"
 	"log/slog"
-	"os"
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/config"
@@ -69,17 +68,4 @@ func (c Config) path() string {
 		return c.Path
 	}
 	return DefaultPath(c.Source)
-}
-
-// HostName is the name of this machine on the bus: configured if that is set,
-// else the system's.
-func HostName(configured string) string {
-	if configured != "" {
-		return proto.Slug(configured)
-	}
-	name, err := os.Hostname()
-	if err != nil {
-		name = "localhost"
-	}
-	return proto.Slug(name)
 }

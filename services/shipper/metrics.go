@@ -8,8 +8,8 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/daemon"
+	"github.com/openclaw-security/bus/services/internal/publish"
 	"github.com/openclaw-security/bus/services/shipper/internal/follow"
-	"github.com/openclaw-security/bus/services/shipper/internal/publish"
 	"github.com/openclaw-security/bus/services/shipper/internal/rules"
 )
 

@@ -23,13 +23,14 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
+	"github.com/openclaw-security/bus/services/internal/config"
 	"github.com/openclaw-security/bus/services/internal/daemon"
+	"github.com/openclaw-security/bus/services/internal/publish"
 	"github.com/openclaw-security/bus/services/shipper/internal/follow"
 	"github.com/openclaw-security/bus/services/shipper/internal/mapping"
 	"github.com/openclaw-security/bus/services/shipper/internal/normalize"
 	"github.com/openclaw-security/bus/services/shipper/internal/normalize/suricata"
 	"github.com/openclaw-security/bus/services/shipper/internal/normalize/tracee"
-	"github.com/openclaw-security/bus/services/shipper/internal/publish"
 	"github.com/openclaw-security/bus/services/shipper/internal/rules"
 )
 
@@ -76,7 +77,7 @@ func Run(ctx context.Context, cfg Config, rt daemon.Runtime) error {
 	}
 	s := &shipper{
 		cfg:       cfg,
-		host:      HostName(cfg.Host),
+		host:      config.HostName(cfg.Host),
 		conn:      conn,
 		runtime:   rt,
 		metrics:   newMetrics(rt.Metrics, engine),
@@ -89,8 +90,11 @@ func Run(ctx context.Context, cfg Config, rt daemon.Runtime) error {
 		if err == nil {
 			return nil
 		}
-		if !errors.Is(err, publish.ErrFenced) || s.metrics.storedCount() > stored || resumes == maxResumes {
+		if !errors.Is(err, publish.ErrFenced) {
 			return err
+		}
+		if s.metrics.storedCount() > stored || resumes == maxResumes {
+			return fmt.Errorf("another shipper publishes under this name: %w; stop one of the two, or give them different values of OPENCLAW_HOST or SHIPPER_SOURCE", err)
 		}
 		select {
 		case <-time.After(resumePause):
@@ -138,7 +142,7 @@ type shipper struct {
 }
 
 func normalizer(cfg Config, now func() time.Time) (*normalize.Normalizer, error) {
-	n := &normalize.Normalizer{Host: HostName(cfg.Host), Source: cfg.Source, Now: now}
+	n := &normalize.Normalizer{Host: config.HostName(cfg.Host), Source: cfg.Source, Now: now}
 	switch {
 	case cfg.Mapping != "":
 		sensor, err := mapping.Load(cfg.Mapping)

@@ -20,8 +20,9 @@ func Files(directory string) (map[string][]byte, error) {
 	}
 	files := make(map[string][]byte)
 	for name, root := range map[string]reflect.Type{
-		"event.schema.json": reflect.TypeFor[proto.Event](),
-		"audit.schema.json": reflect.TypeFor[proto.Audit](),
+		"event.schema.json":    reflect.TypeFor[proto.Event](),
+		"audit.schema.json":    reflect.TypeFor[proto.Audit](),
+		"delivery.schema.json": reflect.TypeFor[proto.Delivery](),
 	} {
 		g := generator{source: src, seen: make(map[reflect.Type]bool)}
 		n, err := g.document(root)
@@ -100,7 +101,7 @@ func (g *generator) value(t reflect.Type) (*node, error) {
 		return &node{Type: "string", Enum: g.source.enums[t.Name()]}, nil
 	case reflect.Bool:
 		return &node{Type: "boolean"}, nil
-	case reflect.Int, reflect.Int64:
+	case reflect.Int, reflect.Int64, reflect.Uint64:
 		return &node{Type: "integer"}, nil
 	case reflect.Float64:
 		return &node{Type: "number"}, nil

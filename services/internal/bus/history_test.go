@@ -99,7 +99,7 @@ func TestHistory(t *testing.T) {
 		}
 	})
 	t.Run("without permission", func(t *testing.T) {
-		for _, err := range b.Conn(t, notifier).History(deadlineContext(t), proto.StreamSecurity, "security.>", bus.Start{}) {
+		for _, err := range b.Conn(t, bus.RoleProxy).History(deadlineContext(t), proto.StreamSecurity, "security.>", bus.Start{}) {
 			var e *bus.PermissionError
 			if !errors.As(err, &e) {
 				t.Errorf("got %v", err)

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/openclaw-security/bus/proto"
 )
@@ -31,7 +34,7 @@ type StreamState struct {
 	Newest   time.Time
 }
 
-// DurableState is one durable of package proto.
+// DurableState is one durable.
 type DurableState struct {
 	Name     string
 	Stream   string
@@ -44,25 +47,34 @@ type DurableState struct {
 	Evicted uint64
 }
 
-// Overview asks for the state of every stream and durable of package proto. It
+// Overview asks for the state of the streams of package proto and of all their
+// durables. It
 // returns an error only if the bus cannot be asked at all.
 func (c *Conn) Overview(ctx context.Context) (Overview, error) {
 	var o Overview
-	first := make(map[string]uint64)
 	for _, def := range proto.Streams() {
 		s, err := c.streamState(ctx, def.Name)
 		if err != nil {
 			return Overview{}, fmt.Errorf("asking for stream %s: %w", def.Name, err)
 		}
-		first[def.Name] = s.First
 		o.Streams = append(o.Streams, s)
 	}
-	for _, def := range proto.Consumers() {
-		d, err := c.durableState(ctx, def, first[def.Stream])
-		if err != nil {
-			return Overview{}, fmt.Errorf("asking for durable %s: %w", def.Durable, err)
+	for _, stream := range o.Streams {
+		if stream.Err != nil {
+			continue
 		}
-		o.Durables = append(o.Durables, d)
+		durables, _, err := c.durables(ctx, stream.Name)
+		if err != nil {
+			return Overview{}, fmt.Errorf("listing the durables of %s: %w", stream.Name, err)
+		}
+		for _, info := range durables {
+			o.Durables = append(o.Durables, durableState(info, stream.First))
+		}
+	}
+	for _, def := range proto.Consumers() {
+		if !slices.ContainsFunc(o.Durables, func(d DurableState) bool { return d.Name == def.Durable }) {
+			o.Durables = append(o.Durables, DurableState{Name: def.Durable, Stream: def.Stream, Err: ErrNotProvisioned})
+		}
 	}
 	return o, nil
 }
@@ -89,22 +101,19 @@ func (c *Conn) streamState(ctx context.Context, name string) (StreamState, error
 	}, nil
 }
 
-// durableState describes the durable def, given the first sequence of its stream.
-func (c *Conn) durableState(ctx context.Context, def proto.Consumer, first uint64) (DurableState, error) {
-	d := DurableState{Name: def.Durable, Stream: def.Stream}
-	info, err := c.consumerInfo(ctx, def.Stream, def.Durable)
-	if errors.Is(err, ErrNotProvisioned) {
-		d.Err = err
-		return d, nil
+// durableState describes a durable, given the first sequence of its stream.
+func durableState(info *jetstream.ConsumerInfo, first uint64) DurableState {
+	d := DurableState{
+		Name:     info.Name,
+		Stream:   info.Stream,
+		Err:      checkVersion("durable "+info.Name, info.Config.Metadata),
+		Progress: progress(info),
+		Waiting:  info.NumWaiting,
 	}
-	if err != nil {
-		return DurableState{}, err
-	}
-	d.Err = checkVersion("durable "+def.Durable, info.Config.Metadata)
-	d.Progress = progress(info)
-	d.Waiting = info.NumWaiting
-	if next := d.Progress.AckedThrough + 1; first > next {
+	// One that began behind the oldest message has missed nothing before it.
+	next := max(d.Progress.AckedThrough+1, info.Config.OptStartSeq)
+	if first > next {
 		d.Evicted = first - next
 	}
-	return d, nil
+	return d
 }

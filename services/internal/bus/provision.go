@@ -22,6 +22,9 @@ type Plan struct {
 	// AllowShrink allows a smaller MaxBytes, MaxAge or number of replicas than a
 	// stream has, which can delete messages.
 	AllowShrink bool
+	// Consumers are the durables beside those of [proto.Consumers]: those of the
+	// sinks that are configured.
+	Consumers []proto.Consumer
 }
 
 // Limits bound a stream. Zero values mean the stream's defaults.
@@ -62,7 +65,7 @@ func (c *Conn) Provision(ctx context.Context, plan Plan) (Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("planning the streams: %w", err)
 	}
-	durables, err := c.planDurables(ctx)
+	durables, err := c.planDurables(ctx, append(proto.Consumers(), plan.Consumers...))
 	if err != nil {
 		return nil, fmt.Errorf("planning the durables: %w", err)
 	}
@@ -134,15 +137,23 @@ func (c *Conn) planStreams(ctx context.Context, plan Plan) ([]step, error) {
 	return steps, errors.Join(faults...)
 }
 
-func (c *Conn) planDurables(ctx context.Context) ([]step, error) {
+func (c *Conn) planDurables(ctx context.Context, defs []proto.Consumer) ([]step, error) {
 	var steps []step
 	var faults []error
-	for _, def := range proto.Consumers() {
+	after, err := c.sinksPosition(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, def := range defs {
 		create := "$JS.API.CONSUMER.CREATE." + def.Stream + "." + def.Durable
 		info, err := c.consumerInfo(ctx, def.Stream, def.Durable)
 		switch {
 		case errors.Is(err, ErrNotProvisioned):
-			want := consumerConfig(def, jetstream.ConsumerConfig{})
+			start := uint64(0)
+			if def.Stream == proto.StreamAlerts {
+				start = after
+			}
+			want := consumerConfig(def, jetstream.ConsumerConfig{}, start)
 			steps = append(steps, step{
 				Provisioned: Provisioned{Kind: "durable", Name: def.Durable, Action: "created"},
 				apply: c.request(create, func(ctx context.Context) error {
@@ -157,7 +168,7 @@ func (c *Conn) planDurables(ctx context.Context) ([]step, error) {
 		if err := checkUpgradable("durable "+def.Durable, info.Config.Metadata); err != nil {
 			return nil, err
 		}
-		want := consumerConfig(def, info.Config)
+		want := consumerConfig(def, info.Config, 0)
 		changes, err := compare(consumerSettings(info.Config), consumerSettings(want), true)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("durable %s: %w", def.Durable, err))

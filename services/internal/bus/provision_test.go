@@ -127,7 +127,7 @@ func TestProvisionUpgrades(t *testing.T) {
 	}
 	want := map[string]string{
 		proto.StreamSecurity:        "description: as an earlier version had it → Alerts and events, in the order each source wrote them; max_age: 1h0m0s → 720h0m0s; allow_atomic: false → true",
-		proto.DurableNotifierStdout: "description:  → The notifier's standard output; ack_wait: 1h0m0s → 30s; max_ack_pending: 1 → 8192",
+		proto.DurableNotifierStdout: "description:  → Alerts for the sink stdout; ack_wait: 1h0m0s → 30s; max_ack_pending: 1 → 8192",
 	}
 	if !maps.Equal(changes, want) {
 		t.Errorf("report:\n%s", report)
@@ -263,4 +263,56 @@ func TestProvisionCancelled(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	provision(t, c, bus.Plan{})
+}
+
+// A sink that is added later begins where the most advanced one stands: it
+// neither floods the owner with what was delivered nor skips what was not.
+func TestNewSinkBeginsWhereOthersStand(t *testing.T) {
+	urgent, routine := proto.LaneConsumers("telegram-1")
+	other, otherRoutine := proto.LaneConsumers("telegram-2")
+	b := bustest.Start(t, bustest.Durables(urgent, routine, other, otherRoutine))
+	c := b.Conn(t, bus.RoleProvisioner)
+	publish(t, armed(t, b.Conn(t, bus.ShipperRole(bustest.Tracee)), bustest.Tracee), alerts(5)...)
+	acknowledge(t, fetch(t, bind(t, b), 3)...)
+
+	first := bus.Plan{Consumers: []proto.Consumer{urgent, routine}}
+	provision(t, c, first)
+	sequences := func(def proto.Consumer) []uint64 {
+		t.Helper()
+		consumer, err := b.Conn(t, notifier).Bind(deadlineContext(t), def.Stream, def.Durable)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []uint64
+		for _, m := range fetch(t, consumer, 2) {
+			got = append(got, m.Sequence)
+		}
+		return got
+	}
+	if got := sequences(urgent); !slices.Equal(got, []uint64{4, 5}) {
+		t.Errorf("the new sink gets %v", got)
+	}
+	if again := provision(t, c, first); !slices.Equal(actions(again), []string{"unchanged"}) {
+		t.Errorf("again:\n%s", again)
+	}
+	// telegram-1 has delivered nothing, standard output three.
+	provision(t, c, bus.Plan{Consumers: []proto.Consumer{urgent, routine, other, otherRoutine}})
+	if got := sequences(other); !slices.Equal(got, []uint64{4, 5}) {
+		t.Errorf("the next sink gets %v", got)
+	}
+	overview, err := b.Conn(t, bus.RoleOperator).Overview(deadlineContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, d := range overview.Durables {
+		names = append(names, d.Name)
+		if d.Err != nil || d.Evicted != 0 {
+			t.Errorf("%+v", d)
+		}
+	}
+	slices.Sort(names)
+	if want := []string{"notifier-stdout", other.Durable, otherRoutine.Durable, routine.Durable, urgent.Durable}; !slices.Equal(names, slices.Sorted(slices.Values(want))) {
+		t.Errorf("durables are %v", names)
+	}
 }

@@ -10,6 +10,7 @@ import (
 const (
 	RoleProvisioner = "provisioner"
 	RoleProxy       = "proxy"
+	RoleNotifier    = "notifier"
 	RoleTail        = "tail"
 	RoleOperator    = "operator"
 )
@@ -34,15 +35,17 @@ type Role struct {
 	Subscribe   []string
 }
 
-// Roles returns the roles of a bus on host with these sources: the grants are
-// made from the streams and durables of package proto.
-func Roles(host string, sources []string) []Role {
-	roles := []Role{provisioner()}
+// Roles returns the roles of a bus on host with these sources and, beside those
+// of [proto.Consumers], these durables: the grants are made from the streams and
+// durables of package proto.
+func Roles(host string, sources []string, durables ...proto.Consumer) []Role {
+	durables = append(proto.Consumers(), durables...)
+	roles := []Role{provisioner(durables)}
 	for _, source := range sources {
 		roles = append(roles, shipper(host, source))
 	}
 	roles = append(roles, proxy(host))
-	roles = append(roles, consumers()...)
+	roles = append(roles, consumers(durables)...)
 	roles = append(roles, tail(), operator())
 	for i := range roles {
 		roles[i].Subscribe = append(roles[i].Subscribe, InboxPrefix(roles[i].Name)+".>")
@@ -50,7 +53,7 @@ func Roles(host string, sources []string) []Role {
 	return roles
 }
 
-func provisioner() Role {
+func provisioner(durables []proto.Consumer) Role {
 	r := Role{
 		Name:        RoleProvisioner,
 		Description: "Creates and migrates the streams and durables of the bus",
@@ -62,12 +65,15 @@ func provisioner() Role {
 			"$JS.API.STREAM.UPDATE."+s.Name,
 		)
 	}
-	for _, c := range proto.Consumers() {
+	for _, c := range durables {
 		r.Publish = append(r.Publish,
 			"$JS.API.CONSUMER.INFO."+c.Stream+"."+c.Durable,
 			"$JS.API.CONSUMER.CREATE."+c.Stream+"."+c.Durable,
 		)
 	}
+	// A new sink begins where the others stand, those that are configured no
+	// more included.
+	r.Publish = append(r.Publish, "$JS.API.CONSUMER.LIST."+proto.StreamAlerts)
 	return r
 }
 
@@ -91,6 +97,8 @@ func proxy(host string) Role {
 		Publish: []string{
 			ingest(proto.ClassAudit, host, RoleProxy),
 			ingest(proto.ClassAlert, host, RoleProxy),
+			directGet + proto.StreamAudit + "." + proto.SourceFilter(host, RoleProxy),
+			directGet + proto.StreamSecurity + "." + proto.SourceFilter(host, RoleProxy),
 			"$JS.API.STREAM.INFO." + proto.StreamAudit,
 			"$JS.API.STREAM.INFO." + proto.StreamSecurity,
 		},
@@ -98,10 +106,10 @@ func proxy(host string) Role {
 }
 
 // consumers are the roles behind the durables, each with all of its own.
-func consumers() []Role {
+func consumers(durables []proto.Consumer) []Role {
 	var roles []Role
 	at := make(map[string]int)
-	for _, c := range proto.Consumers() {
+	for _, c := range durables {
 		name := ConsumerRole(c.Durable)
 		i, ok := at[name]
 		if !ok {
@@ -119,14 +127,37 @@ func consumers() []Role {
 			proto.DeadSubject(c.Stream, c.Durable),
 		)
 	}
+	for i := range roles {
+		if roles[i].Name == RoleNotifier {
+			roles[i].Publish = append(roles[i].Publish, notifier()...)
+		}
+	}
 	return roles
+}
+
+// notifier is what the notifier may beside fetching: keep its plans, record its
+// deliveries, take the operator's requests and silences, and read the streams
+// for the daily report.
+func notifier() []string {
+	grants := []string{
+		proto.DeliveriesPrefix + ".>",
+		proto.StateSubject("delivery.>"),
+		proto.StateSubject("requests.>"),
+		proto.StateSubject(proto.KeySilences),
+		directGet + proto.StreamState + "." + proto.StateSubject(">"),
+		directGet + proto.StreamDead, // to try one again
+	}
+	for _, s := range []string{proto.StreamSecurity, proto.StreamAlerts, proto.StreamAudit} {
+		grants = append(grants, "$JS.API.STREAM.INFO."+s, directGet+s)
+	}
+	return grants
 }
 
 func tail() Role {
 	r := Role{
 		Name:        RoleTail,
 		Description: "Reads what was and is being stored, and changes nothing",
-		Subscribe:   []string{proto.StoredPrefix + ".>"},
+		Subscribe:   []string{proto.StoredPrefix + ".>", proto.ReplayPrefix + ".>"},
 	}
 	for _, s := range proto.Streams() {
 		if s.Stored || len(s.Sources) > 0 {
@@ -139,9 +170,15 @@ func tail() Role {
 func operator() Role {
 	r := Role{
 		Name:        RoleOperator,
-		Description: "Asks for the state of streams and durables and reads them, and changes nothing",
-		Publish:     []string{"$JS.API.INFO"},
-		Subscribe:   []string{proto.StoredPrefix + ".>"},
+		Description: "Reads streams and the state of durables, silences alerts and asks sinks for replays and tests; changes nothing that is stored",
+		Publish: []string{
+			"$JS.API.INFO",
+			proto.StateSubject(proto.KeySilences),
+			proto.StateSubject("requests.>"),
+			directGet + proto.StreamState + "." + proto.StateSubject(">"),
+			proto.ReplayPrefix + ".>",
+		},
+		Subscribe: []string{proto.StoredPrefix + ".>"},
 	}
 	for _, s := range proto.Streams() {
 		r.Publish = append(r.Publish,
@@ -150,9 +187,6 @@ func operator() Role {
 			"$JS.API.CONSUMER.NAMES."+s.Name,
 			directGet+s.Name,
 		)
-	}
-	for _, c := range proto.Consumers() {
-		r.Publish = append(r.Publish, "$JS.API.CONSUMER.INFO."+c.Stream+"."+c.Durable)
 	}
 	return r
 }

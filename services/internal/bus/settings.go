@@ -45,19 +45,30 @@ func streamConfig(def proto.Stream, plan Plan, have jetstream.StreamConfig) jets
 	want.AllowAtomicPublish = def.Atomic
 	want.DenyDelete = def.AppendOnly
 	want.DenyPurge = def.AppendOnly
+	want.MaxMsgsPerSubject = -1
+	want.AllowRollup = def.LastOnly
+	if def.LastOnly {
+		// What clients' key-value APIs expect of a bucket's stream (NATS ADR-8).
+		want.MaxMsgsPerSubject, want.DenyDelete = 1, true
+	}
 	want.Metadata = withVersion(have.Metadata)
 	return want
 }
 
-func consumerConfig(def proto.Consumer, have jetstream.ConsumerConfig) jetstream.ConsumerConfig {
+// consumerConfig is streamConfig for a durable. A new one begins behind sequence
+// after; one that is there keeps its place.
+func consumerConfig(def proto.Consumer, have jetstream.ConsumerConfig, after uint64) jetstream.ConsumerConfig {
 	want := have
 	want.Durable = def.Durable
 	want.Description = def.Description
-	want.DeliverPolicy = jetstream.DeliverAllPolicy
+	if have.Durable == "" && after > 0 {
+		want.DeliverPolicy, want.OptStartSeq = jetstream.DeliverByStartSequencePolicy, after+1
+	}
 	want.AckPolicy = jetstream.AckExplicitPolicy
 	want.AckWait = def.AckWait
 	want.MaxDeliver = -1
 	want.MaxAckPending = def.MaxAckPending
+	want.FilterSubject, want.FilterSubjects = "", def.Filters
 	want.Metadata = withVersion(have.Metadata)
 	return want
 }
@@ -109,6 +120,8 @@ func streamSettings(c jetstream.StreamConfig) []setting {
 		{name: "allow_atomic", value: strconv.FormatBool(c.AllowAtomicPublish)},
 		{name: "deny_delete", value: strconv.FormatBool(c.DenyDelete), fixed: c.DenyDelete},
 		{name: "deny_purge", value: strconv.FormatBool(c.DenyPurge), fixed: c.DenyPurge},
+		{name: "max_msgs_per_subject", value: strconv.FormatInt(c.MaxMsgsPerSubject, 10)},
+		{name: "allow_rollup", value: strconv.FormatBool(c.AllowRollup)},
 		{name: proto.MetadataSchema, value: c.Metadata[proto.MetadataSchema]},
 	}
 }
@@ -116,11 +129,11 @@ func streamSettings(c jetstream.StreamConfig) []setting {
 func consumerSettings(c jetstream.ConsumerConfig) []setting {
 	return []setting{
 		{name: "description", value: c.Description},
-		{name: "deliver_policy", value: c.DeliverPolicy.String(), fixed: true},
 		{name: "ack_policy", value: c.AckPolicy.String(), fixed: true},
 		{name: "ack_wait", value: c.AckWait.String()},
 		{name: "max_deliver", value: strconv.Itoa(c.MaxDeliver)},
 		{name: "max_ack_pending", value: strconv.Itoa(c.MaxAckPending)},
+		{name: "filters", value: strings.Join(c.FilterSubjects, " ")},
 		{name: proto.MetadataSchema, value: c.Metadata[proto.MetadataSchema]},
 	}
 }

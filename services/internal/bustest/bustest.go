@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 
+	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
 	"github.com/openclaw-security/bus/services/internal/natsd"
 )
@@ -42,6 +43,7 @@ type settings struct {
 	plan      bus.Plan
 	provision bool
 	grants    map[string][]string
+	durables  []proto.Consumer
 }
 
 // Plan provisions the bus by plan in place of the zero one.
@@ -56,6 +58,12 @@ func Grant(role string, subjects ...string) Option {
 	return func(s *settings) { s.grants[role] = append(s.grants[role], subjects...) }
 }
 
+// Durables gives the roles their rights to durables of sinks, and with [Plan]'s
+// Consumers in it provisions them.
+func Durables(durables ...proto.Consumer) Option {
+	return func(s *settings) { s.durables = durables }
+}
+
 // Start starts a bus that ends with the test.
 func Start(t testing.TB, opts ...Option) *Bus {
 	t.Helper()
@@ -64,7 +72,7 @@ func Start(t testing.TB, opts ...Option) *Bus {
 		o(&s)
 	}
 	dir := t.TempDir()
-	b := &Bus{dir: dir, listen: "127.0.0.1:0", roles: bus.Roles(Host, []string{Suricata, Tracee})}
+	b := &Bus{dir: dir, listen: "127.0.0.1:0", roles: bus.Roles(Host, []string{Suricata, Tracee}, s.durables...)}
 	var names []string
 	for i, r := range b.roles {
 		names = append(names, r.Name)

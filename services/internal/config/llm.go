@@ -5,30 +5,123 @@ import (
 	"net/url"
 )
 
-// LLM says which model provider the proxy forwards to, and with which key.
+// LLM says which model providers the proxy forwards to, and with which keys.
+//
+// LLM_API_PROVIDER names the default one, to which LLM_API_BASE and LLM_API_KEY
+// belong. The others exist if they have a key or a base of their own.
 type LLM struct {
-	APIBase     string `env:"LLM_API_BASE, default=https://api.anthropic.com" doc:"URL of the provider that requests are forwarded to."`
-	APIKey      Secret `env:"LLM_API_KEY" doc:"Key that the proxy sends to the provider in place of the caller's."`
-	APIProvider string `env:"LLM_API_PROVIDER, default=anthropic" doc:"API that LLM_API_BASE speaks: anthropic or openai."`
+	APIBase     string `env:"LLM_API_BASE" doc:"URL of the default provider, without the /v1 of its paths. Unset means the vendor's own, such as https://api.anthropic.com."`
+	APIKey      Secret `env:"LLM_API_KEY" doc:"Key that the proxy sends to the default provider in place of the caller's; for Anthropic also an OAuth token, sk-ant-oat…."`
+	APIProvider string `env:"LLM_API_PROVIDER, default=anthropic" doc:"API of the default provider: anthropic, openai (or compatible) or gemini."`
+
+	AnthropicBase string `env:"LLM_ANTHROPIC_API_BASE" doc:"As LLM_API_BASE, for Anthropic beside another default provider."`
+	AnthropicKey  Secret `env:"LLM_ANTHROPIC_API_KEY" doc:"As LLM_API_KEY, for Anthropic beside another default provider."`
+	OpenAIBase    string `env:"LLM_OPENAI_API_BASE" doc:"As LLM_API_BASE, for OpenAI beside another default provider."`
+	OpenAIKey     Secret `env:"LLM_OPENAI_API_KEY" doc:"As LLM_API_KEY, for OpenAI beside another default provider."`
+	GeminiBase    string `env:"LLM_GEMINI_API_BASE" doc:"As LLM_API_BASE, for Gemini beside another default provider."`
+	GeminiKey     Secret `env:"LLM_GEMINI_API_KEY" doc:"As LLM_API_KEY, for Gemini beside another default provider."`
+}
+
+// llmVendors are the providers and where their vendors serve them.
+var llmVendors = []struct{ provider, base string }{
+	{"anthropic", "https://api.anthropic.com"},
+	{"openai", "https://api.openai.com"},
+	{"gemini", "https://generativelanguage.googleapis.com"},
+}
+
+// LLMEndpoint is one provider that the proxy forwards to.
+type LLMEndpoint struct {
+	Provider string // anthropic, openai or gemini
+	Base     string // URL
+	Key      Secret // zero if there is none
+	// KeySetting is the setting of Key. Without a key requests are forwarded
+	// without one, as a model on one's own machine wants it; NeedsKey says that
+	// this provider refuses them.
+	KeySetting string
+	NeedsKey   bool
+}
+
+// Endpoints returns the providers that are configured, the default one first.
+func (l LLM) Endpoints() []LLMEndpoint {
+	var all []LLMEndpoint
+	for _, v := range llmVendors {
+		base, key, setting := l.own(v.provider)
+		if v.provider == l.APIProvider {
+			base, key, setting = l.APIBase, l.APIKey, "LLM_API_KEY"
+		} else if base == "" && key.IsZero() {
+			continue
+		}
+		e := LLMEndpoint{Provider: v.provider, Base: base, Key: key, KeySetting: setting}
+		if base == "" {
+			e.Base = v.base
+		}
+		e.NeedsKey = vendorOf(e.Base) != ""
+		if v.provider == l.APIProvider {
+			all = append([]LLMEndpoint{e}, all...)
+		} else {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// own are the settings of a provider that is not the default one.
+func (l LLM) own(provider string) (base string, key Secret, keySetting string) {
+	switch provider {
+	case "anthropic":
+		return l.AnthropicBase, l.AnthropicKey, "LLM_ANTHROPIC_API_KEY"
+	case "openai":
+		return l.OpenAIBase, l.OpenAIKey, "LLM_OPENAI_API_KEY"
+	default:
+		return l.GeminiBase, l.GeminiKey, "LLM_GEMINI_API_KEY"
+	}
+}
+
+// vendorOf names the provider whose vendor serves base, empty if none does.
+func vendorOf(base string) string {
+	u, err := url.Parse(base)
+	if err != nil {
+		return ""
+	}
+	for _, v := range llmVendors {
+		if own, _ := url.Parse(v.base); own.Hostname() == u.Hostname() {
+			return v.provider
+		}
+	}
+	return ""
 }
 
 // Validate implements the check that [Load] makes.
 func (l LLM) Validate() error {
-	if err := errors.Join(
-		URL("LLM_API_BASE", l.APIBase, "http", "https"),
-		OneOf("LLM_API_PROVIDER", l.APIProvider, "anthropic", "openai"),
-	); err != nil {
+	errs := []error{
+		OneOf("LLM_API_PROVIDER", l.APIProvider, "anthropic", "openai", "gemini"),
+		llmBase("LLM_API_BASE", l.APIBase, "LLM_API_PROVIDER", l.APIProvider),
+		llmBase("LLM_ANTHROPIC_API_BASE", l.AnthropicBase, "this setting", "anthropic"),
+		llmBase("LLM_OPENAI_API_BASE", l.OpenAIBase, "this setting", "openai"),
+		llmBase("LLM_GEMINI_API_BASE", l.GeminiBase, "this setting", "gemini"),
+	}
+	for _, v := range llmVendors {
+		if base, key, setting := l.own(v.provider); v.provider == l.APIProvider && (base != "" || !key.IsZero()) {
+			errs = append(errs, Faultf(setting, "%s is the default provider by LLM_API_PROVIDER: use LLM_API_KEY and LLM_API_BASE for it", v.provider))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// llmBase checks a base, empty if it is the vendor's own. Changing the provider
+// and not the base would send one vendor's key to another.
+func llmBase(key, base, chosenBy, provider string) error {
+	if base == "" {
+		return nil
+	}
+	if err := URL(key, base, "http", "https"); err != nil {
 		return err
 	}
-	// Changing the provider and not the base would send one vendor's key to the
-	// other.
-	vendors := map[string]string{"api.anthropic.com": "anthropic", "api.openai.com": "openai"}
-	base, err := url.Parse(l.APIBase)
-	if err != nil {
-		return Faultf("LLM_API_BASE", "%w", err)
+	if u, _ := url.Parse(base); u.RawQuery != "" || u.Fragment != "" {
+		return Faultf(key, "%.100q has a query or a fragment", base)
 	}
-	if vendor := vendors[base.Hostname()]; vendor != "" && vendor != l.APIProvider {
-		return Faultf("LLM_API_BASE", "%s belongs to %s, while LLM_API_PROVIDER is %s", base.Hostname(), vendor, l.APIProvider)
+	if vendor := vendorOf(base); vendor != "" && vendor != provider {
+		return Faultf(key, "%.100q belongs to %s, while %s says %s", base, vendor, chosenBy, provider)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package config_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nkeys"
 
@@ -31,8 +32,8 @@ func TestSharedDefaults(t *testing.T) {
 		Log:   config.Log{Level: "info", Format: "auto"},
 		Admin: config.Admin{Addr: "127.0.0.1:9600"},
 		Alert: config.Alert{MaxPerMinute: 10, MinSeverity: proto.SeverityMedium},
-		LLM:   config.LLM{APIBase: "https://api.anthropic.com", APIProvider: "anthropic"},
-		Guard: config.Guard{Threshold: 0.8},
+		LLM:   config.LLM{APIProvider: "anthropic"},
+		Guard: config.Guard{Threshold: 0.8, Timeout: 2 * time.Second},
 	}
 	if got != want {
 		t.Errorf("got %+v\nwant %+v", got, want)
@@ -90,9 +91,14 @@ func TestSharedValidation(t *testing.T) {
 
 		{"openai", "LLM_API_PROVIDER=openai LLM_API_BASE=https://api.openai.com", ""},
 		{"local model", "LLM_API_PROVIDER=openai LLM_API_BASE=http://127.0.0.1:11434", ""},
-		{"provider", "LLM_API_PROVIDER=acme", `LLM_API_PROVIDER: "acme" is not one of anthropic, openai`},
-		{"provider changed, base not", "LLM_API_PROVIDER=openai", "LLM_API_BASE: api.anthropic.com belongs to anthropic, while LLM_API_PROVIDER is openai"},
-		{"base changed, provider not", "LLM_API_BASE=https://api.openai.com/", "LLM_API_BASE: api.openai.com belongs to openai, while LLM_API_PROVIDER is anthropic"},
+		{"provider alone", "LLM_API_PROVIDER=gemini", ""},
+		{"two providers", "LLM_API_KEY=a LLM_OPENAI_API_KEY=b", ""},
+		{"provider", "LLM_API_PROVIDER=acme", `LLM_API_PROVIDER: "acme" is not one of anthropic, openai, gemini`},
+		{"provider changed, base not", "LLM_API_PROVIDER=openai LLM_API_BASE=https://api.anthropic.com", `LLM_API_BASE: "https://api.anthropic.com" belongs to anthropic, while LLM_API_PROVIDER says openai`},
+		{"base changed, provider not", "LLM_API_BASE=https://api.openai.com/", `LLM_API_BASE: "https://api.openai.com/" belongs to openai, while LLM_API_PROVIDER says anthropic`},
+		{"another provider's base", "LLM_OPENAI_API_BASE=https://api.anthropic.com", `LLM_OPENAI_API_BASE: "https://api.anthropic.com" belongs to anthropic, while this setting says openai`},
+		{"key of the default provider twice", "LLM_API_KEY=a LLM_ANTHROPIC_API_KEY=b", "LLM_ANTHROPIC_API_KEY: anthropic is the default provider by LLM_API_PROVIDER: use LLM_API_KEY and LLM_API_BASE for it"},
+		{"base with a query", "LLM_API_BASE=https://host/?key=x", `LLM_API_BASE: "https://host/?key=x" has a query or a fragment`},
 		{"base", "LLM_API_BASE=ftp://host", `LLM_API_BASE: "ftp://host" is not a URL that starts with http:// or https://`},
 		{"base without a host", "LLM_API_BASE=https://:443/", `LLM_API_BASE: "https://:443/" is not a URL that starts with http:// or https://`},
 
@@ -147,4 +153,40 @@ func seed(t *testing.T, create func() (nkeys.KeyPair, error)) string {
 		t.Fatal(err)
 	}
 	return string(seed)
+}
+
+func TestLLMEndpoints(t *testing.T) {
+	key := config.NewSecret("k")
+	tests := []struct {
+		name string
+		llm  config.LLM
+		want string
+	}{
+		{"nothing set", config.LLM{APIProvider: "anthropic"}, "anthropic https://api.anthropic.com LLM_API_KEY needed"},
+		{"a key", config.LLM{APIProvider: "openai", APIKey: key}, "openai https://api.openai.com LLM_API_KEY needed set"},
+		{"one's own model", config.LLM{APIProvider: "openai", APIBase: "http://127.0.0.1:11434"}, "openai http://127.0.0.1:11434 LLM_API_KEY"},
+		{
+			"the default one first",
+			config.LLM{APIProvider: "gemini", APIKey: key, AnthropicKey: key, OpenAIBase: "http://model"},
+			"gemini https://generativelanguage.googleapis.com LLM_API_KEY needed set, anthropic https://api.anthropic.com LLM_ANTHROPIC_API_KEY needed set, openai http://model LLM_OPENAI_API_KEY",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			for _, e := range tt.llm.Endpoints() {
+				s := e.Provider + " " + e.Base + " " + e.KeySetting
+				if e.NeedsKey {
+					s += " needed"
+				}
+				if !e.Key.IsZero() {
+					s += " set"
+				}
+				got = append(got, s)
+			}
+			if joined := strings.Join(got, ", "); joined != tt.want {
+				t.Errorf("got  %s\nwant %s", joined, tt.want)
+			}
+		})
+	}
 }

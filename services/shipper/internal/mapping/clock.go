@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/openclaw-security/bus/services/shipper/internal/expr"
+	"github.com/openclaw-security/bus/services/internal/expr"
 )
 
 // clock reads a record's time.

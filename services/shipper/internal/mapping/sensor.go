@@ -7,7 +7,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/openclaw-security/bus/proto"
-	"github.com/openclaw-security/bus/services/shipper/internal/expr"
+	"github.com/openclaw-security/bus/services/internal/expr"
 	"github.com/openclaw-security/bus/services/shipper/internal/normalize"
 )
 

@@ -14,8 +14,8 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/config"
-	"github.com/openclaw-security/bus/services/shipper/internal/expr"
-	"github.com/openclaw-security/bus/services/shipper/internal/yamlfile"
+	"github.com/openclaw-security/bus/services/internal/expr"
+	"github.com/openclaw-security/bus/services/internal/yamlfile"
 )
 
 // Load reads a rules file. If it is faulty the error is a [*config.Errors] with

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/openclaw-security/bus/proto"
-	"github.com/openclaw-security/bus/services/shipper/internal/expr"
+	"github.com/openclaw-security/bus/services/internal/expr"
 )
 
 // checkPath says what is wrong with a path into an event. A misspelt field would

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/openclaw-security/bus/proto"
-	"github.com/openclaw-security/bus/services/shipper/internal/expr"
+	"github.com/openclaw-security/bus/services/internal/expr"
 )
 
 // tagPrefix precedes a rule's name in the tags of the events that it matched.

@@ -1,15 +1,17 @@
-// Package publish puts encoded events into the stream in order, each exactly
-// once, whatever happens to acknowledgements, connections and processes.
+// Package publish puts one source's encoded records into a stream in order, each
+// exactly once, whatever happens to acknowledgements, connections and processes.
 //
 //	batch ─▶ fenced publish ─▶ ack ─▶ next batch
 //	            │      ▲
 //	            │      └── not stored: wait, again
 //	            └── unknown or fenced: what is the source's last message?
 //	                  this batch's ─▶ stored      the one before it ─▶ not stored
-//	                  any other ─▶ another shipper: stop
+//	                  any other ─▶ another process: stop
 //
 // It never has two publishes under way: a hole cannot arise, because nothing
-// later is sent before everything earlier is known to be stored.
+// later is sent before everything earlier is known to be stored. The stream is the
+// checkpoint: each message says in [proto.HeaderCheckpoint] where its source
+// stands after it, and nothing else remembers that.
 package publish
 
 import (
@@ -39,8 +41,11 @@ const (
 )
 
 // ErrFenced reports that another process publishes under this source's name.
-// Going on would interleave two shippers, so the only right thing is to stop.
-var ErrFenced = errors.New("another shipper publishes under this name")
+// Going on would interleave the two, so the only right thing is to stop. It can
+// also be a predecessor that was killed, whose last publish came through only
+// after Resume: whoever has stored nothing since may begin anew with a Publisher
+// of its own, a few times.
+var ErrFenced = errors.New("fenced off")
 
 // Fence is what this package needs of [bus.Fence].
 type Fence interface {
@@ -71,7 +76,7 @@ type Observer interface {
 	Stored(messages int, d time.Duration)
 	// Waiting reports why nothing can be published; nil that it goes on.
 	Waiting(err error)
-	// Fenced reports that another shipper took the place.
+	// Fenced reports that another process took the place.
 	Fenced()
 }
 
@@ -100,7 +105,7 @@ func (p *Publisher) Resume(ctx context.Context) (checkpoint string, storedAt tim
 
 // Publish stores msgs in order and returns when all are stored. Each must carry
 // [proto.HeaderEventID]. It waits out an absent bus; it returns an error only
-// when ctx ends, another shipper took the place (ErrFenced) or the bus refuses
+// when ctx ends, another process took the place (ErrFenced) or the bus refuses
 // for good. msgs may not be used again.
 func (p *Publisher) Publish(ctx context.Context, msgs []*nats.Msg) error {
 	for _, m := range msgs {
@@ -179,7 +184,7 @@ func (p *Publisher) isLast(last *bus.Stored) bool {
 
 func (p *Publisher) fenced(last *bus.Stored) error {
 	p.observe.Fenced()
-	return fmt.Errorf("%w: instance %s stored %s (sequence %d) at %s; stop one of the two, or give them different values of OPENCLAW_HOST or SHIPPER_SOURCE",
+	return fmt.Errorf("%w by instance %s, which stored %s (sequence %d) at %s",
 		ErrFenced, last.Header.Get(proto.HeaderInstance), last.Subject, last.Sequence, last.Time.Format(time.RFC3339))
 }
 

@@ -8,7 +8,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/openclaw-security/bus/services/shipper/internal/expr"
+	"github.com/openclaw-security/bus/services/internal/expr"
 )
 
 const document = `{

@@ -236,7 +236,7 @@ func TestPublish(t *testing.T) {
 			sizes: []int{5, 5, 5, 5, 5, 5, 5, 5},
 		},
 		{
-			name: "another shipper was there",
+			name: "another process was there",
 			n:    1,
 			publish: func(f *fakeFence) func(int, []*nats.Msg) error {
 				return func(int, []*nats.Msg) error {
@@ -247,7 +247,7 @@ func TestPublish(t *testing.T) {
 			err: ErrFenced,
 		},
 		{
-			name: "another shipper was there with the same line",
+			name: "another process was there with the same line",
 			n:    1,
 			publish: func(f *fakeFence) func(int, []*nats.Msg) error {
 				return func(int, []*nats.Msg) error {
@@ -294,7 +294,7 @@ func TestPublish(t *testing.T) {
 					t.Fatalf("error %v, want %v", err, test.err)
 				}
 				if test.err != nil {
-					if r.fenced != 1 || !strings.Contains(err.Error(), "stop one of the two") {
+					if r.fenced != 1 || !strings.Contains(err.Error(), "fenced off by instance") {
 						t.Errorf("fenced %d times: %v", r.fenced, err)
 					}
 					return

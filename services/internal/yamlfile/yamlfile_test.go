@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/openclaw-security/bus/services/internal/config"
-	"github.com/openclaw-security/bus/services/shipper/internal/yamlfile"
+	"github.com/openclaw-security/bus/services/internal/yamlfile"
 )
 
 // read reads {name: text, number: 17, list: [text], map: {any: text}} into one line.

@@ -1,0 +1,54 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/openclaw-security/bus/proto"
+)
+
+// Get returns the value of a key of [proto.BucketState] and its revision, which
+// Put wants. A key that was never set has revision 0, and like one that was
+// removed the value nil.
+func (c *Conn) Get(ctx context.Context, key string) (value []byte, revision uint64, err error) {
+	s, err := c.lastBySubject(ctx, proto.StreamState, proto.StateSubject(key))
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading state %s: %w", key, err)
+	}
+	if s == nil {
+		return nil, 0, nil
+	}
+	if len(s.Data) == 0 {
+		return nil, s.Sequence, nil
+	}
+	return s.Data, s.Sequence, nil
+}
+
+// Put makes one attempt to set a key whose revision is still the one given, 0
+// for a key that was never set, and returns the new revision. An empty value
+// removes what was there.
+//
+//   - [ErrFenced]: not set. Somebody else has set the key since.
+//   - [ErrMaybeStored]: unknown; Get tells.
+//   - any other error: not set.
+func (c *Conn) Put(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	msg := &nats.Msg{Subject: proto.StateSubject(key), Data: value, Header: nats.Header{}}
+	msg.Header.Set(jetstream.ExpectedStreamHeader, proto.StreamState)
+	msg.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(revision, 10))
+	if len(value) == 0 {
+		msg.Header.Set(headerOperation, "DEL")
+	}
+	a, err := c.store(ctx, []*nats.Msg{msg})
+	if err != nil {
+		return 0, fmt.Errorf("setting state %s: %w", key, err)
+	}
+	return a.Sequence, nil
+}
+
+// headerOperation tells clients' key-value APIs that a value was removed (NATS
+// ADR-8).
+const headerOperation = "KV-Operation"
