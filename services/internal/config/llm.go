@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"net/url"
+	"strings"
 )
 
 // LLM says which model providers the proxy forwards to, and with which keys.
@@ -32,7 +33,7 @@ var llmVendors = []struct{ provider, base string }{
 // LLMEndpoint is one provider that the proxy forwards to.
 type LLMEndpoint struct {
 	Provider string // anthropic, openai or gemini
-	Base     string // URL
+	Base     string // URL, without a name and a password if the setting has them
 	Key      Secret // zero if there is none
 	// KeySetting is the setting of Key. Without a key requests are forwarded
 	// without one, as a model on one's own machine wants it; NeedsKey says that
@@ -51,7 +52,7 @@ func (l LLM) Endpoints() []LLMEndpoint {
 		} else if base == "" && key.IsZero() {
 			continue
 		}
-		e := LLMEndpoint{Provider: v.provider, Base: base, Key: key, KeySetting: setting}
+		e := LLMEndpoint{Provider: v.provider, Base: withoutUser(base), Key: key, KeySetting: setting}
 		if base == "" {
 			e.Base = v.base
 		}
@@ -108,12 +109,30 @@ func (l LLM) Validate() error {
 	return errors.Join(errs...)
 }
 
+// withoutUser is a URL without a name and a password. Neither is any use before
+// a provider, which takes a key; and URLs are shown.
+func withoutUser(base string) string {
+	scheme, rest, ok := strings.Cut(base, "://")
+	if !ok {
+		return base
+	}
+	authority, path, slash := strings.Cut(rest, "/")
+	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
+		authority = authority[i+1:]
+	}
+	if slash {
+		path = "/" + path
+	}
+	return scheme + "://" + authority + path
+}
+
 // llmBase checks a base, empty if it is the vendor's own. Changing the provider
 // and not the base would send one vendor's key to another.
 func llmBase(key, base, chosenBy, provider string) error {
 	if base == "" {
 		return nil
 	}
+	base = withoutUser(base)
 	if err := URL(key, base, "http", "https"); err != nil {
 		return err
 	}

@@ -163,6 +163,8 @@ func TestLLMEndpoints(t *testing.T) {
 		want string
 	}{
 		{"nothing set", config.LLM{APIProvider: "anthropic"}, "anthropic https://api.anthropic.com LLM_API_KEY needed"},
+		{"a password in the base", config.LLM{APIProvider: "openai", APIBase: "https://me:p@ss@gateway:8443/v1"}, "openai https://gateway:8443/v1 LLM_API_KEY"},
+		{"an at sign in the path", config.LLM{APIProvider: "openai", APIBase: "https://gateway/@me"}, "openai https://gateway/@me LLM_API_KEY"},
 		{"a key", config.LLM{APIProvider: "openai", APIKey: key}, "openai https://api.openai.com LLM_API_KEY needed set"},
 		{"one's own model", config.LLM{APIProvider: "openai", APIBase: "http://127.0.0.1:11434"}, "openai http://127.0.0.1:11434 LLM_API_KEY"},
 		{
