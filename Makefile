@@ -23,7 +23,7 @@ run: $(BIN)/secbus ## run everything in one process on the real sensor files
 	@$(BIN)/secbus up
 
 .PHONY: build
-build: $(BIN)/secbus $(BIN)/shipper $(BIN)/notifier ## build every binary into bin/
+build: $(BIN)/secbus $(BIN)/shipper $(BIN)/proxy $(BIN)/guard-stub $(BIN)/notifier ## build every binary into bin/
 
 $(BIN)/secbus: $(SOURCES)
 	@echo "building $@"
@@ -61,6 +61,10 @@ bench-idle: $(BIN)/secbus ## measure the idle memory of `secbus up`
 .PHONY: bench-shipper
 bench-shipper: ## measure file to durable storage, beside a baseline and the ceiling
 	@$(GO) run ./services/shipper/internal/benchshipper $(BENCHFLAGS)
+
+.PHONY: bench-proxy
+bench-proxy: ## measure what the LLM proxy adds, beside a bare reverse proxy
+	@$(GO) run ./services/proxy/internal/benchproxy $(BENCHFLAGS)
 
 .PHONY: clean
 clean: ## remove what the build made

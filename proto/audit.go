@@ -1,6 +1,10 @@
 package proto
 
-import "time"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+)
 
 // Phase says which of a request's two audit records this is. A request with a
 // start and no end was interrupted: the proxy died, or is still serving it.
@@ -26,8 +30,7 @@ const (
 // Audit is the proxy's record of one LLM request. Dotted names are those of
 // OpenTelemetry's semantic conventions 1.41.0
 // (https://github.com/open-telemetry/semantic-conventions/tree/v1.41.0), the
-// last release to hold the GenAI ones; the rest is ours, in snake_case. Prompts
-// and answers are not part of it.
+// last release to hold the GenAI ones; the rest is ours, in snake_case.
 type Audit struct {
 	ID         string    `json:"id"`         // stable for request and phase
 	RequestID  string    `json:"request_id"` // the same in both phases
@@ -69,6 +72,17 @@ type Audit struct {
 	Findings   []Finding  `json:"findings,omitempty"`
 	Guard      *Guard     `json:"guard,omitempty"`
 	PromptHMAC string     `json:"prompt_hmac,omitempty"` // correlates equal prompts without keeping them
+
+	// What was said, only where the owner has asked for it to be kept; known
+	// secrets are taken out of both.
+	Prompt []Message `json:"prompt,omitempty"` // what is new in the request
+	Answer string    `json:"answer,omitempty"` // the answer's text
+}
+
+// Message is one text of a prompt.
+type Message struct {
+	Role string `json:"role"` // "system", "user", "assistant", "tool" or "other"
+	Text string `json:"text"`
 }
 
 // Usage counts tokens.
@@ -81,7 +95,7 @@ type Usage struct {
 	Complete      bool  `json:"usage_complete"` // false when the answer broke off before the provider's final count
 }
 
-// ToolCall is a tool that the model asked for. Arguments are not kept.
+// ToolCall is a tool that the model asked for. Its arguments are not kept.
 type ToolCall struct {
 	Name    string   `json:"gen_ai.tool.name"`
 	ID      string   `json:"gen_ai.tool.call.id,omitempty"`
@@ -102,6 +116,12 @@ type Guard struct {
 	Threshold float64 `json:"threshold"` // blocked at or above
 	Reason    string  `json:"reason,omitempty"`
 	Error     string  `json:"error,omitempty"` // why there is no verdict
+}
+
+// AuditID is the id of the record of a phase of a request.
+func AuditID(requestID string, phase Phase) string {
+	sum := sha256.Sum256([]byte(string(phase) + " " + requestID))
+	return hex.EncodeToString(sum[:EventIDLength/2])
 }
 
 // Subject is the subject that the record belongs under.

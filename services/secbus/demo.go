@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
 	"github.com/openclaw-security/bus/services/internal/daemon"
+	"github.com/openclaw-security/bus/services/internal/llmtest"
 	"github.com/openclaw-security/bus/services/internal/natsd"
 	"github.com/openclaw-security/bus/services/internal/render"
 	"github.com/openclaw-security/bus/services/secbus/internal/demo"
@@ -55,7 +57,12 @@ func (c *demoCommand) Run(ctx context.Context, term terminal) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
 	d := &demoRun{dir: dir, term: term, stay: *c.stay}
+	model, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("opening an address for the stand-in of the model: %w", err)
+	}
 	environ := append(demoEnviron(term.environ),
+		"LLM_API_BASE=http://"+model.Addr().String(),
 		"SURICATA_EVE_PATH="+d.path("suricata"),
 		"TRACEE_EVENTS_PATH="+d.path("tracee"))
 	settings, err := loadUp(environ)
@@ -72,13 +79,22 @@ func (c *demoCommand) Run(ctx context.Context, term terminal) (err error) {
 	}
 	ctx, d.stop = context.WithCancel(ctx)
 	defer d.stop()
-	return s.run(ctx, d.started, daemon.Service{Name: "demo", Run: d.play})
+	return s.run(ctx, d.started,
+		daemon.Service{Name: "model", Run: func(ctx context.Context, _ daemon.Runtime) error {
+			return llmtest.New(llmtest.Config{Unrecorded: true}).Serve(ctx, model)
+		}},
+		daemon.Service{Name: "demo", Run: d.play})
 }
 
 // demoEnviron is the part of the environment that a demo takes over, after what
 // it sets itself.
 func demoEnviron(environ []string) []string {
-	taken := []string{"OPENCLAW_HOST=demo", "ADMIN_ADDR=127.0.0.1:0", "ALERT_MIN_SEVERITY=low", "LOG_LEVEL=warn"}
+	taken := []string{
+		"OPENCLAW_HOST=demo", "ADMIN_ADDR=127.0.0.1:0",
+		"PROXY_ADDR=127.0.0.1:0", "PROXY_DETECTIONS=dangerous-command=enforce", "LLM_API_KEY=" + llmtest.Key,
+		"GUARD_ENABLED=true", "GUARD_STUB_ADDR=127.0.0.1:0",
+		"ALERT_MIN_SEVERITY=low", "LOG_LEVEL=warn",
+	}
 	for _, entry := range environ {
 		switch key, _, _ := strings.Cut(entry, "="); key {
 		case "ALERT_MIN_SEVERITY", "NOTIFIER_FORMAT", "LOG_LEVEL", "LOG_FORMAT":
@@ -137,8 +153,16 @@ func (d *demoRun) play(ctx context.Context, _ daemon.Runtime) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
+	conn, err := d.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
 	total := written[0] + written[1]
-	if err := d.sumUp(ctx, total); err != nil {
+	if err := d.sumUp(ctx, conn, total); err != nil {
+		return err
+	}
+	if err := d.converse(ctx, conn, total); err != nil {
 		return err
 	}
 	d.suggest()
@@ -151,17 +175,17 @@ func (d *demoRun) play(ctx context.Context, _ daemon.Runtime) error {
 	return nil
 }
 
-// sumUp waits until everything is delivered and counts it on the bus itself.
-func (d *demoRun) sumUp(ctx context.Context, written int) error {
+// connect connects as the operator.
+func (d *demoRun) connect(ctx context.Context) (*bus.Conn, error) {
 	key, err := natsd.LoadSeed(filepath.Join(keysDir(filepath.Join(d.dir, "data")), bus.RoleOperator+".nk"))
 	if err != nil {
-		return fmt.Errorf("loading the operator's key: %w", err)
+		return nil, fmt.Errorf("loading the operator's key: %w", err)
 	}
-	conn, err := bus.Connect(ctx, bus.Options{URL: d.up.url, Role: bus.RoleOperator, Key: key})
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
+	return bus.Connect(ctx, bus.Options{URL: d.up.url, Role: bus.RoleOperator, Key: key})
+}
+
+// sumUp waits until everything is delivered and counts it on the bus itself.
+func (d *demoRun) sumUp(ctx context.Context, conn *bus.Conn, written int) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, demoPatience, fmt.Errorf("not everything came out within %s", demoPatience))
 	defer cancel()
 	counts, err := waitForAll(ctx, conn, written)
@@ -182,26 +206,19 @@ type demoCounts struct {
 	by             map[string]map[proto.Severity]int
 }
 
-// waitForAll waits until the bus holds as many events as lines were written,
-// every alert of them is in the alerts' own stream, and all are acknowledged.
-func waitForAll(ctx context.Context, conn *bus.Conn, written int) (*demoCounts, error) {
+// waitForAll waits until the bus holds as many events as are expected, every
+// alert of them is in the alerts' own stream, and all are acknowledged.
+func waitForAll(ctx context.Context, conn *bus.Conn, expected int) (*demoCounts, error) {
 	for {
 		counts, err := countStored(ctx, conn)
 		if err != nil {
 			return nil, err
 		}
-		o, err := conn.Overview(ctx)
+		done, err := delivered(ctx, conn, counts.alerts)
 		if err != nil {
 			return nil, err
 		}
-		delivered := true
-		for _, d := range o.Durables {
-			delivered = delivered && d.Progress.Pending == 0 && d.Progress.Unacked == 0
-		}
-		for _, s := range o.Streams {
-			delivered = delivered && (s.Name != proto.StreamAlerts || s.Messages == uint64(counts.alerts))
-		}
-		if delivered && counts.stored == written {
+		if done && counts.stored == expected {
 			return counts, nil
 		}
 		select {
@@ -210,6 +227,26 @@ func waitForAll(ctx context.Context, conn *bus.Conn, written int) (*demoCounts, 
 			return nil, context.Cause(ctx)
 		}
 	}
+}
+
+// delivered reports whether there are so many alerts and no consumer has
+// anything left to do.
+func delivered(ctx context.Context, conn *bus.Conn, alerts int) (bool, error) {
+	o, err := conn.Overview(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, d := range o.Durables {
+		if d.Progress.Pending > 0 || d.Progress.Unacked > 0 {
+			return false, nil
+		}
+	}
+	for _, s := range o.Streams {
+		if s.Name == proto.StreamAlerts && s.Messages != uint64(alerts) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 func countStored(ctx context.Context, conn *bus.Conn) (*demoCounts, error) {

@@ -146,12 +146,13 @@ func TestUpAndItsCommands(t *testing.T) {
 		"SURICATA_EVE_PATH=" + eve,
 		"TRACEE_EVENTS_PATH=" + filepath.Join(s.dir, "events.json"),
 		"OPENCLAW_HOST=Box.1", "ADMIN_ADDR=127.0.0.1:0", "ALERT_MIN_SEVERITY=high",
-		"LLM_API_KEY=sk-secret", "ALERT_MIN_SEVERTY=low",
+		"PROXY_ADDR=127.0.0.1:0", "GUARD_STUB_ADDR=127.0.0.1:0", "GUARD_ENABLED=true",
+		"LLM_API_KEY=sk-secret-0123456789", "ALERT_MIN_SEVERTY=low",
 	}
 	up := s.start("up", "--data", data, "--listen", "127.0.0.1:0")
 	eventually(t, up.errs, "The bus is up")
 	eventually(t, up.errs, "Waiting for "+eve+", which does not exist yet.")
-	eventually(t, up.errs, "LLM_API_KEY")
+	eventually(t, up.errs, "LLM proxy: http://127.0.0.1:")
 	eventually(t, up.errs, "ALERT_MIN_SEVERITY") // suggested for the misspelt one
 	if strings.Contains(up.errs.String(), "sk-secret") {
 		t.Error("a secret is shown")

@@ -3,9 +3,13 @@ package main
 import (
 	"log/slog"
 	"slices"
+	"strconv"
+	"strings"
 
+	guardstub "github.com/openclaw-security/bus/services/guard-stub"
 	"github.com/openclaw-security/bus/services/internal/config"
 	"github.com/openclaw-security/bus/services/notifier"
+	"github.com/openclaw-security/bus/services/proxy"
 	"github.com/openclaw-security/bus/services/shipper"
 )
 
@@ -15,10 +19,14 @@ type upSettings struct {
 	Sensors   sensorSettings
 	Shipper   shipper.Config
 	Notifier  notifier.Config
+	Proxy     proxy.Config
+	GuardStub guardstub.Config
 	Retention config.Retention
 	Log       config.Log
 	Admin     config.Admin
 	Pending   pendingSettings
+
+	ownGuard bool // run the shipped guard for the proxy
 }
 
 // sensorSettings say where the sensors write on this machine.
@@ -33,8 +41,6 @@ type sensorSettings struct {
 // said to be without effect.
 type pendingSettings struct {
 	Telegram config.Telegram
-	LLM      config.LLM
-	Guard    config.Guard
 }
 
 func (p pendingSettings) warn(log *slog.Logger) {
@@ -44,8 +50,6 @@ func (p pendingSettings) warn(log *slog.Logger) {
 		why string
 	}{
 		{p.Telegram.Enabled(), "TELEGRAM_BOT_TOKEN", "this version delivers alerts to standard output only"},
-		{!p.LLM.APIKey.IsZero(), "LLM_API_KEY", "this version has no LLM proxy"},
-		{p.Guard.Enabled, "GUARD_ENABLED", "this version has no LLM proxy"},
 	} {
 		if s.set {
 			log.Warn("setting has no effect", "key", s.key, "reason", s.why)
@@ -60,9 +64,33 @@ func loadUp(environ []string) (upSettings, error) {
 	// is for services that run on their own.
 	environ = append(environ[:len(environ):len(environ)],
 		"SHIPPER_SOURCE="+shipper.SourceSuricata, "NATS_URL=", "NATS_NKEY_SEED=", "NATS_NKEY_SEED_FILE=")
+	// A guard that is enabled and not said to be elsewhere is the shipped one.
+	own := value(environ, "GUARD_URL") == "" && isTrue(value(environ, "GUARD_ENABLED"))
+	if own {
+		environ = append(environ, "GUARD_URL=http://"+ownGuard+"/scan")
+	}
 	var s upSettings
 	err := config.Load(&s, environ)
+	s.ownGuard = own
 	return s, err
+}
+
+// ownGuard stands for the address of the shipped guard until it is known.
+const ownGuard = "guard.invalid"
+
+// value is what environ says last of key.
+func value(environ []string, key string) string {
+	for _, entry := range slices.Backward(environ) {
+		if v, ok := strings.CutPrefix(entry, key+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+func isTrue(s string) bool {
+	b, err := strconv.ParseBool(s)
+	return err == nil && b
 }
 
 // settingGroups are all settings of all programs, as they are documented.
@@ -104,9 +132,24 @@ func settingGroups() []config.Group {
 			Keys:  config.Keys(config.Telegram{}),
 		},
 		{
-			Title: "LLM proxy and guard",
-			Intro: "Checked, and without effect in this version, which has no LLM proxy.",
-			Keys:  append(config.Keys(config.LLM{}), config.Keys(config.Guard{})...),
+			Title: "LLM providers",
+			Intro: "Read by `proxy` and `secbus up`.",
+			Keys:  config.Keys(config.LLM{}),
+		},
+		{
+			Title: "LLM proxy",
+			Intro: "Read by `proxy` and `secbus up`.",
+			Keys:  without(without(without(config.Keys(proxy.Config{}), config.NATS{}), config.LLM{}), config.Guard{}),
+		},
+		{
+			Title: "Guard",
+			Intro: "Read by `proxy` and `secbus up`.",
+			Keys:  config.Keys(config.Guard{}),
+		},
+		{
+			Title: "Shipped guard",
+			Intro: "Read by `guard-stub`, and by `secbus up` if GUARD_ENABLED is true and GUARD_URL is unset.",
+			Keys:  config.Keys(guardstub.Config{}),
 		},
 		{
 			Title: "Operator's command",

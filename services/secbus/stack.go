@@ -6,16 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/openclaw-security/bus/proto"
+	guardstub "github.com/openclaw-security/bus/services/guard-stub"
 	"github.com/openclaw-security/bus/services/internal/bus"
 	"github.com/openclaw-security/bus/services/internal/config"
 	"github.com/openclaw-security/bus/services/internal/daemon"
 	"github.com/openclaw-security/bus/services/internal/natsd"
 	"github.com/openclaw-security/bus/services/notifier"
+	"github.com/openclaw-security/bus/services/proxy"
 	"github.com/openclaw-security/bus/services/shipper"
 )
 
@@ -32,7 +35,9 @@ const shutdownWait = 10 * time.Second
 //	   ▲  ▲      │
 //	   │  │      └─▶ notifier ─▶ standard output
 //	   │  └── shipper tracee   ◀─ events.json
-//	   └───── shipper suricata ◀─ eve.json
+//	   ├───── shipper suricata ◀─ eve.json
+//	   └───── proxy            ◀─ the agent's LLM requests ─▶ provider
+//	            └─▶ guard
 //
 // Each part connects over loopback with an identity of its own, as it would from
 // a container.
@@ -48,6 +53,7 @@ type stack struct {
 type running struct {
 	url      string
 	admin    string // host:port, empty if switched off
+	proxy    string // host:port, empty if switched off
 	context  string // file of the nats command's context
 	tailSeed string // file with the seed of the tail role
 }
@@ -92,6 +98,14 @@ func (s stack) run(ctx context.Context, started func(running), extra ...daemon.S
 	services, err := s.services(up.url, ids)
 	if err != nil {
 		return err
+	}
+	if s.settings.Proxy.Addr != "" {
+		llm, addr, err := s.llm(ctx, up.url, ids)
+		if err != nil {
+			return err
+		}
+		services = append(services, llm...)
+		up.proxy = addr
 	}
 	services = append(services, daemon.Service{Name: "nats", Run: func(ctx context.Context, _ daemon.Runtime) error { return server.Watch(ctx) }})
 	if s.settings.Admin.Addr != "" {
@@ -177,6 +191,37 @@ func (s stack) services(url string, ids *natsd.Identities) ([]daemon.Service, er
 	return append(services, daemon.Service{Name: notifier.Role, Run: func(ctx context.Context, rt daemon.Runtime) error {
 		return notifier.Run(ctx, cfg, rt)
 	}}), nil
+}
+
+// llm are the proxy and, if it is to have the shipped one, its guard. Their
+// addresses are opened at once, so that one in use is known before anything
+// starts.
+func (s stack) llm(ctx context.Context, url string, ids *natsd.Identities) (services []daemon.Service, addr string, err error) {
+	cfg := s.settings.Proxy
+	if err := connectAs(&cfg.NATS, url, ids, proxy.Role); err != nil {
+		return nil, "", err
+	}
+	if !filepath.IsAbs(cfg.AuditDir) {
+		cfg.AuditDir = filepath.Join(s.data, cfg.AuditDir)
+	}
+	if cfg.Listener, err = cfg.Listen(ctx); err != nil {
+		return nil, "", err
+	}
+	if s.settings.ownGuard {
+		stub := s.settings.GuardStub
+		stub.Listener, err = new(net.ListenConfig).Listen(ctx, "tcp", stub.Addr)
+		if err != nil {
+			return nil, "", errors.Join(fmt.Errorf("opening the guard's address (set GUARD_STUB_ADDR to another): %w", err), cfg.Listener.Close())
+		}
+		cfg.Guard.URL = "http://" + stub.Listener.Addr().String() + "/scan"
+		services = append(services, daemon.Service{Name: "guard-stub", Run: func(ctx context.Context, rt daemon.Runtime) error {
+			return guardstub.Run(ctx, stub, rt)
+		}})
+	}
+	services = append(services, daemon.Service{Name: proxy.Role, Run: func(ctx context.Context, rt daemon.Runtime) error {
+		return proxy.Run(ctx, cfg, rt)
+	}})
+	return services, cfg.Listener.Addr().String(), nil
 }
 
 // connectAs makes settings those of role on the embedded server.

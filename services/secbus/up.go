@@ -39,6 +39,9 @@ func (c *upCommand) Run(ctx context.Context, term terminal) error {
 		if up.admin != "" {
 			fmt.Fprintf(term.stderr, "Health and metrics: http://%s/readyz and /metrics\n", up.admin)
 		}
+		if up.proxy != "" {
+			fmt.Fprintf(term.stderr, "LLM proxy: http://%s, which README.md says how to have OpenClaw use.\n", up.proxy)
+		}
 		for _, path := range s.sensorsWaited() {
 			abs, err := filepath.Abs(path)
 			if err != nil {

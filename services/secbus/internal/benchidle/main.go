@@ -54,6 +54,7 @@ func measure(secbus string, settle time.Duration) error {
 	whole := exec.Command(secbus, "up", "--data", filepath.Join(dir, "whole"), "--listen", "127.0.0.1:0")
 	whole.Env = append(os.Environ(),
 		"ADMIN_ADDR=127.0.0.1:0",
+		"PROXY_ADDR=127.0.0.1:0",
 		"SURICATA_EVE_PATH="+filepath.Join(dir, "eve.json"),
 		"TRACEE_EVENTS_PATH="+filepath.Join(dir, "events.json"),
 		"XDG_CONFIG_HOME="+filepath.Join(dir, "config"))

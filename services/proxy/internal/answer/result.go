@@ -1,0 +1,103 @@
+package answer
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/proxy/internal/llmapi"
+)
+
+// What an answer is refused for, besides what a Judge says.
+var (
+	// ErrForbidden is an answer with one of the forbidden values in it.
+	ErrForbidden = errors.New("the answer holds a value that may not be passed on")
+	// ErrMalformed is an answer that a client might read differently from this
+	// package, and so act on a call that has not been judged.
+	ErrMalformed = errors.New("the answer is not in the form that its API documents")
+	// ErrTooLarge is an answer of which more would have to be held, or parsed at
+	// once, than is allowed.
+	ErrTooLarge = errors.New("the answer holds more than can be checked")
+)
+
+// Refused is the error of a Read that withholds the answer, or its rest. The
+// rest of the upstream body has not been read.
+type Refused struct {
+	Reason error // ErrForbidden, ErrMalformed, ErrTooLarge, or what Judge returned
+}
+
+// Error is the reason's text, which the client may be shown.
+func (e *Refused) Error() string { return e.Reason.Error() }
+
+// Unwrap returns the reason.
+func (e *Refused) Unwrap() error { return e.Reason }
+
+// Result is what has been seen of an answer. Strings in it are cut after 256
+// bytes.
+type Result struct {
+	ID, Model     string
+	FinishReasons []string // one for each choice or candidate that has ended, at most 128
+	// Usage is nil until the answer has told any. Complete says whether that
+	// was the provider's final count.
+	Usage     *proto.Usage
+	ToolCalls []Call // those complete or withheld, in order, at most 1024
+	ErrorType string // the provider's word for an error that the answer reports, at whatever status
+	Blocked   error  // why the answer was withheld, in whole or from some point on; nil if it was not
+}
+
+// Call is a tool call that the answer held.
+type Call struct {
+	llmapi.ToolCall       // without Arguments, which would keep the answer in memory
+	Refused         error // why it was withheld, which may be another call that was held with it; nil if it went on
+}
+
+const (
+	maxCalls   = 1024 // of one answer
+	maxChoices = 128  // of one answer
+	maxWord    = 256  // bytes
+)
+
+// clip bounds a string that the provider has made.
+func clip(s string) string {
+	if len(s) <= maxWord {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxWord], "")
+}
+
+// record notes a call that was released, or why it was not.
+func (g *gate) record(c *call, refused error) {
+	tool := llmapi.ToolCall{ID: clip(c.ID), Name: clip(c.Name), Remote: c.Remote}
+	g.result.ToolCalls = append(g.result.ToolCalls, Call{ToolCall: tool, Refused: refused})
+}
+
+// finish notes that a choice has ended. Some servers repeat a reason in every
+// chunk: the first counts.
+func (g *gate) finish(choice int, reason string) {
+	if reason == "" || len(g.finished) == maxChoices {
+		return
+	}
+	for _, c := range g.finished {
+		if c == choice {
+			return
+		}
+	}
+	g.finished = append(g.finished, choice)
+	g.result.FinishReasons = append(g.result.FinishReasons, clip(reason))
+}
+
+func (g *gate) identify(id, model string) {
+	if id != "" {
+		g.result.ID = clip(id)
+	}
+	if model != "" {
+		g.result.Model = clip(model)
+	}
+}
+
+func (g *gate) usage() *proto.Usage {
+	if g.result.Usage == nil {
+		g.result.Usage = new(proto.Usage)
+	}
+	return g.result.Usage
+}
