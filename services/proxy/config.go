@@ -22,6 +22,7 @@ type Config struct {
 	Hosts        []string      `env:"PROXY_HOSTS, default=security-llm-proxy" doc:"Names under which clients reach the proxy, separated by commas. localhost and IP addresses always work; any other Host is refused, since a web page could have sent it."`
 	ClientTokens config.Secret `env:"PROXY_CLIENT_TOKENS" doc:"Tokens that clients must present in the place of an API key, as name=token, separated by commas. Unset means that whoever reaches the proxy may use it."`
 	Paths        []string      `env:"PROXY_PATHS" doc:"Further requests to let through, such as GET /v1/files/{id}, separated by commas. Their bodies are forwarded without being understood."`
+	WebSocket    bool          `env:"PROXY_WEBSOCKET, default=false" doc:"Serve OpenAI's Realtime API over WebSocket. What passes there is neither inspected nor held; only that it was opened is recorded."`
 	MaxBody      int64         `env:"PROXY_MAX_BODY, default=33554432" doc:"Largest request body, in bytes, from 1024 to 268435456; a larger one is refused with 413."`
 	HeaderWait   time.Duration `env:"PROXY_HEADER_TIMEOUT, default=10m" doc:"How long the provider may take until its answer begins."`
 	IdleWait     time.Duration `env:"PROXY_IDLE_TIMEOUT, default=5m" doc:"How long an answer may go without a byte before it is broken off."`

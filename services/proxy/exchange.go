@@ -176,7 +176,12 @@ func (x *exchange) forward() {
 	}
 	// A stream can take minutes; what was inspected is not needed any more.
 	x.body, x.request = nil, nil
-	outcome := x.endpoint.upstream.Forward(x.w, x.r, forward.Exchange{Route: x.route, Body: body, Answer: x.answer})
+	var outcome forward.Outcome
+	if x.route.WebSocket {
+		outcome = x.endpoint.upstream.Tunnel(x.w, x.r, x.route)
+	} else {
+		outcome = x.endpoint.upstream.Forward(x.w, x.r, forward.Exchange{Route: x.route, Body: body, Answer: x.answer})
+	}
 	x.note(outcome)
 	x.finish()
 	if outcome.Abort {

@@ -253,6 +253,11 @@ func newProxy(cfg Config, rt daemon.Runtime) (p *proxy, err error) {
 	if p.routes, err = forward.NewTable(providers, cfg.Paths); err != nil {
 		return nil, config.Faultf("PROXY_PATHS", "%w", err)
 	}
+	if cfg.WebSocket {
+		if err := p.routes.AllowWebSocket(); err != nil {
+			return nil, err
+		}
+	}
 	if p.detector, err = detect.New(detect.Config{Modes: cfg.Detections, Keys: keys, Canaries: canaries}); err != nil {
 		return nil, config.Faultf("PROXY_DETECTIONS", "%w", err)
 	}

@@ -18,6 +18,8 @@ type Route struct {
 	Model    string // where the path names it (Gemini, and the description of one model); else empty
 	Stream   bool   // the path itself asks for a stream (Gemini's streamGenerateContent)
 
+	WebSocket bool // it is for Tunnel, not for Forward
+
 	method, path, query string // as they go upstream
 }
 
@@ -119,10 +121,13 @@ func (t *Table) Match(r *http.Request) (Route, *llmapi.Error) {
 	if err != nil {
 		return refuse(http.StatusBadRequest, "%v", err)
 	}
-	if switchesProtocol(r.Header) {
-		return refuse(http.StatusNotImplemented, "this proxy serves no WebSocket or other upgrade; use HTTP")
-	}
 	route, found := t.find(r.Method, path, likely)
+	switch {
+	case found && route.WebSocket && !isWebSocket(r.Header):
+		return refuse(http.StatusUpgradeRequired, "%s is served over WebSocket", path)
+	case switchesProtocol(r.Header) && !route.WebSocket:
+		return refuse(http.StatusNotImplemented, "this proxy serves no WebSocket or other upgrade here; use HTTP")
+	}
 	if !found {
 		return refuse(http.StatusNotFound, "%.10q %s is not a route of this proxy", r.Method, path)
 	}

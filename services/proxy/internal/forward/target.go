@@ -90,6 +90,7 @@ func cleanQuery(raw string) (string, error) {
 func isKnownParameter(name string) bool {
 	switch name {
 	case "beta", // Anthropic's beta clients
+		"model",                          // OpenAI's Realtime API
 		"limit", "after_id", "before_id", // Anthropic's lists
 		"alt", "pageSize", "pageToken": // Gemini
 		return true

@@ -1,0 +1,116 @@
+package forward
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+	"time"
+
+	"github.com/openclaw-security/bus/services/proxy/internal/llmapi"
+)
+
+// webSocketRoutes are what is served over WebSocket where that is allowed.
+var webSocketRoutes = []struct {
+	pattern  string
+	provider llmapi.Provider
+}{
+	{"GET /v1/realtime", llmapi.OpenAI},
+}
+
+// AllowWebSocket adds the routes that are served over WebSocket. What passes
+// there is seen by nobody: its messages are neither inspected nor held.
+func (t *Table) AllowWebSocket() error {
+	for _, w := range webSocketRoutes {
+		for _, provider := range t.providers {
+			if provider != w.provider {
+				continue
+			}
+			if err := t.add(w.pattern, Route{Provider: provider, WebSocket: true}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// isWebSocket reports whether a request asks for a WebSocket and nothing else.
+func isWebSocket(h http.Header) bool {
+	upgrade := h["Upgrade"]
+	return len(upgrade) == 1 && strings.EqualFold(upgrade[0], "websocket")
+}
+
+// Tunnel connects the client to the provider over WebSocket until one of them
+// closes. The Outcome counts no bytes.
+func (u *Upstream) Tunnel(w http.ResponseWriter, r *http.Request, route Route) Outcome {
+	start := time.Now()
+	var outcome Outcome
+	tunnel := &httputil.ReverseProxy{
+		Transport: u.transport,
+		Rewrite: func(p *httputil.ProxyRequest) {
+			header := requestHeader(p.In.Header)
+			for _, name := range []string{"Sec-Websocket-Key", "Sec-Websocket-Version", "Sec-Websocket-Extensions"} {
+				if values, ok := p.In.Header[name]; ok {
+					header[name] = values
+				}
+			}
+			if protocols := subprotocols(p.In.Header); protocols != "" {
+				header.Set("Sec-Websocket-Protocol", protocols)
+			}
+			authenticate(header, u.provider, u.key.Reveal())
+			// ReverseProxy has put these into the request that goes out, for the
+			// upgrade that it has recognised.
+			header["Connection"], header["Upgrade"] = p.Out.Header["Connection"], p.Out.Header["Upgrade"]
+			p.Out.URL, p.Out.Host, p.Out.Header = u.target(route), u.base.Host, header
+		},
+		ModifyResponse: func(response *http.Response) error {
+			outcome.Upstream = response.StatusCode
+			if response.StatusCode != http.StatusSwitchingProtocols {
+				return fmt.Errorf("the provider answers %d in place of a WebSocket", response.StatusCode)
+			}
+			responseHeader(response.Header)
+			response.Header["Connection"], response.Header["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
+			outcome.Status = http.StatusSwitchingProtocols
+			outcome.FirstByte = time.Since(start)
+			return nil
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			failed := roundTripFailure(r.Context(), err)
+			if outcome.Upstream != 0 {
+				failed = &failure{UpstreamBroken, err, llmapi.Error{Status: http.StatusBadGateway, Message: "the provider opens no WebSocket"}}
+			}
+			outcome.Status, outcome.End = failed.answer.Status, failed.end
+			outcome.Err = &redactedError{failed.err, string(u.secrets.redact([]byte(failed.err.Error())))}
+			if failed.answer.Status != 0 {
+				WriteError(w, u.provider, failed.answer)
+			}
+		},
+	}
+	defer func() {
+		// It panics when the client goes before the answer; there is nothing more
+		// to be told, and the outcome is to be recorded.
+		if p := recover(); p != nil {
+			if err, ok := p.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
+				panic(p)
+			}
+		}
+	}()
+	tunnel.ServeHTTP(w, r)
+	outcome.Duration = time.Since(start)
+	return outcome
+}
+
+// subprotocols are those that the caller offers, without the ones by which
+// browsers send a key.
+func subprotocols(h http.Header) string {
+	var kept []string
+	for _, value := range h["Sec-Websocket-Protocol"] {
+		for protocol := range strings.SplitSeq(value, ",") {
+			if protocol = strings.TrimSpace(protocol); protocol == "realtime" || strings.HasPrefix(protocol, "openai-beta.") {
+				kept = append(kept, protocol)
+			}
+		}
+	}
+	return strings.Join(kept, ", ")
+}
