@@ -17,6 +17,8 @@ import (
 	"github.com/openclaw-security/bus/services/internal/bustest"
 	"github.com/openclaw-security/bus/services/internal/config"
 	"github.com/openclaw-security/bus/services/internal/daemon"
+	"github.com/openclaw-security/bus/services/internal/silence"
+	"github.com/openclaw-security/bus/services/notifier/internal/sink"
 )
 
 // rig is a bus with a source that publishes alerts.
@@ -42,7 +44,16 @@ func (r *rig) publish(severity proto.Severity, payload []byte) {
 func (r *rig) alert(severity proto.Severity, title string) {
 	e := proto.Event{ID: title, Time: time.Date(2026, 11, 22, 7, 9, 3, 0, time.UTC), Host: bustest.Host, Source: bustest.Suricata, Kind: "alert", Title: title}
 	e.SetSeverity(severity)
-	r.publish(severity, e.AppendJSON(nil))
+	r.publishEvent(&e)
+}
+
+func (r *rig) publishEvent(e *proto.Event) {
+	r.t.Helper()
+	msg := &nats.Msg{Subject: e.Subject().Ingest(), Data: e.AppendJSON(nil), Header: nats.Header{}}
+	msg.Header.Set(proto.HeaderEventID, e.ID)
+	if err := r.src.Publish(r.t.Context(), msg); err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 // consumer is the durable, as the notifier has it.
@@ -169,7 +180,7 @@ type fakeSink struct {
 	onDeliver func(e *proto.Event, repeated bool) error
 }
 
-var _ Sink = (*fakeSink)(nil)
+var _ sink.Sink = (*fakeSink)(nil)
 
 func (*fakeSink) Name() string { return "fake" }
 func (f *fakeSink) Deliver(_ context.Context, e *proto.Event, _ []byte, repeated bool) error {
@@ -184,16 +195,17 @@ func TestNothingIsAcknowledgedThatWasNotTaken(t *testing.T) {
 	r.alert(proto.SeverityHigh, "stubborn")
 
 	ready := daemon.NewReadiness()
-	deliver := func(sink Sink) (stop func()) {
-		n := &notifier{
+	deliver := func(to sink.Sink) (stop func()) {
+		f := &feed{
 			consumer: c,
-			sink:     sink,
+			sink:     to,
 			least:    proto.SeverityMedium,
+			silences: silence.NewKeeper(r.bus.Conn(t, Role), bustest.Log(t)),
 			log:      bustest.Log(t),
-			ready:    ready,
+			ready:    func(err error) { ready.Set("fake", err) },
 			metrics:  newMetrics(prometheus.NewRegistry()),
 		}
-		return r.background(n.loop)
+		return r.background(f.run)
 	}
 	tried := make(chan struct{}, 100)
 	stop := deliver(&fakeSink{onDeliver: func(*proto.Event, bool) error {

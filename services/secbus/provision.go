@@ -6,6 +6,7 @@ import (
 
 	"github.com/openclaw-security/bus/services/internal/bus"
 	"github.com/openclaw-security/bus/services/internal/config"
+	"github.com/openclaw-security/bus/services/notifier"
 )
 
 type provisionCommand struct {
@@ -17,13 +18,16 @@ type provisionCommand struct {
 
 // Help is shown by --help.
 func (provisionCommand) Help() string {
-	return "Repeating it changes nothing. It refuses to touch what a newer version has made, and to do what would delete messages. How much each stream keeps is set by SECURITY_MAX_BYTES and the like; docs/configuration.md lists them."
+	return "Repeating it changes nothing. It refuses to touch what a newer version has made, and to do what would delete messages. How much each stream keeps is set by SECURITY_MAX_BYTES and the like; docs/configuration.md lists them. Each chat and each webhook that is configured (TELEGRAM_CHAT_ID, WEBHOOK_URL) gets durables of its own, which begin where the most advanced sink stands."
 }
 
 // Run creates or migrates streams and durables.
 func (c *provisionCommand) Run(ctx context.Context, term terminal) error {
-	var retention config.Retention
-	if err := config.Load(&retention, term.environ); err != nil {
+	var settings struct {
+		Retention config.Retention
+		Notifier  notifier.Config
+	}
+	if err := config.Load(&settings, append(term.environ[:len(term.environ):len(term.environ)], "NATS_URL=", "NATS_NKEY_SEED=", "NATS_NKEY_SEED_FILE=")); err != nil {
 		return err
 	}
 	conn, err := c.connect(ctx, bus.RoleProvisioner, term)
@@ -33,8 +37,9 @@ func (c *provisionCommand) Run(ctx context.Context, term terminal) error {
 	defer conn.Close()
 	report, err := conn.Provision(ctx, bus.Plan{
 		Replicas:    c.Replicas,
-		Limits:      limits(retention),
+		Limits:      limits(settings.Retention),
 		AllowShrink: c.AllowShrink,
+		Consumers:   settings.Notifier.Consumers(),
 	})
 	if err != nil {
 		return err

@@ -24,7 +24,6 @@ type upSettings struct {
 	Retention config.Retention
 	Log       config.Log
 	Admin     config.Admin
-	Pending   pendingSettings
 
 	ownGuard bool // run the shipped guard for the proxy
 }
@@ -34,27 +33,6 @@ type sensorSettings struct {
 	Suricata string   `env:"SURICATA_EVE_PATH, default=suricata/logs/eve.json" doc:"Where Suricata writes EVE JSON on this machine: a file, or a pattern for threaded output."`
 	Others   []string `env:"SECBUS_SOURCES" doc:"Names of other sources that may publish to the embedded bus, separated by commas. Each gets a key, keys/shipper-NAME.nk in the data directory, for a shipper that runs on its own."`
 	Tracee   string   `env:"TRACEE_EVENTS_PATH, default=/tmp/tracee/out/events.json" doc:"Where Tracee writes its events on this machine."`
-}
-
-// pendingSettings are the documented settings of parts that this version does
-// not have yet. They are checked, so that a file that is right stays right, and
-// said to be without effect.
-type pendingSettings struct {
-	Telegram config.Telegram
-}
-
-func (p pendingSettings) warn(log *slog.Logger) {
-	for _, s := range []struct {
-		set bool
-		key string
-		why string
-	}{
-		{p.Telegram.Enabled(), "TELEGRAM_BOT_TOKEN", "this version delivers alerts to standard output only"},
-	} {
-		if s.set {
-			log.Warn("setting has no effect", "key", s.key, "reason", s.why)
-		}
-	}
 }
 
 // loadUp reads the settings of `secbus up`.
@@ -109,7 +87,17 @@ func settingGroups() []config.Group {
 		{
 			Title: "Notifier",
 			Intro: "Read by `notifier` and `secbus up`.",
-			Keys:  without(config.Keys(notifier.Config{}), config.NATS{}),
+			Keys:  without(without(without(config.Keys(notifier.Config{}), config.NATS{}), config.Telegram{}), config.Webhook{}),
+		},
+		{
+			Title: "Telegram",
+			Intro: "Read by `notifier` and `secbus up`; by `secbus provision` too, as each chat has durables of its own.",
+			Keys:  config.Keys(config.Telegram{}),
+		},
+		{
+			Title: "Webhook",
+			Intro: "Read by `notifier`, `secbus up` and `secbus provision`.",
+			Keys:  config.Keys(config.Webhook{}),
 		},
 		{
 			Title: "NATS",
@@ -125,11 +113,6 @@ func settingGroups() []config.Group {
 			Title: "Log, health and metrics",
 			Intro: "Read by every service.",
 			Keys:  append(config.Keys(config.Log{}), config.Keys(config.Admin{})...),
-		},
-		{
-			Title: "Telegram",
-			Intro: "Checked, and without effect in this version, which prints alerts to standard output.",
-			Keys:  config.Keys(config.Telegram{}),
 		},
 		{
 			Title: "LLM providers",

@@ -62,7 +62,7 @@ type running struct {
 // a part of it fails. Parts given in extra run beside the others.
 func (s stack) run(ctx context.Context, started func(running), extra ...daemon.Service) (err error) {
 	host := config.HostName(s.settings.Shipper.Host)
-	roles := bus.Roles(host, append(expectedSources(), s.settings.Sensors.Others...))
+	roles := bus.Roles(host, append(expectedSources(), s.settings.Sensors.Others...), s.settings.Notifier.Consumers()...)
 	server, ids, err := s.serve(roles)
 	if err != nil {
 		return err
@@ -158,7 +158,7 @@ func (s stack) provision(ctx context.Context, url string, ids *natsd.Identities)
 		return err
 	}
 	defer conn.Close()
-	report, err := conn.Provision(ctx, bus.Plan{Limits: limits(s.settings.Retention)})
+	report, err := conn.Provision(ctx, bus.Plan{Limits: limits(s.settings.Retention), Consumers: s.settings.Notifier.Consumers()})
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,6 @@ func (c *upCommand) Run(ctx context.Context, term terminal) error {
 	}
 	log := daemon.Logger(term.stderr, settings.Log)
 	warnUnknown(term.environ, log)
-	settings.Pending.warn(log)
 	settings.Notifier.Out = term.stdout
 	s := stack{data: data, listen: c.Listen, settings: settings, context: cliContext, log: log}
 	return s.run(ctx, func(up running) {

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ type shared struct {
 	Log      config.Log
 	Admin    config.Admin
 	Telegram config.Telegram
+	Webhook  config.Webhook
 	Alert    config.Alert
 	LLM      config.LLM
 	Guard    config.Guard
@@ -28,14 +30,16 @@ func TestSharedDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := shared{
-		NATS:  config.NATS{URL: "nats://127.0.0.1:4222"},
-		Log:   config.Log{Level: "info", Format: "auto"},
-		Admin: config.Admin{Addr: "127.0.0.1:9600"},
-		Alert: config.Alert{MaxPerMinute: 10, MinSeverity: proto.SeverityMedium},
-		LLM:   config.LLM{APIProvider: "anthropic"},
-		Guard: config.Guard{Threshold: 0.8, Timeout: 2 * time.Second},
+		NATS:     config.NATS{URL: "nats://127.0.0.1:4222"},
+		Log:      config.Log{Level: "info", Format: "auto"},
+		Admin:    config.Admin{Addr: "127.0.0.1:9600"},
+		Telegram: config.Telegram{API: "https://api.telegram.org"},
+		Webhook:  config.Webhook{Format: "json"},
+		Alert:    config.Alert{MaxPerMinute: 10, MinSeverity: proto.SeverityMedium},
+		LLM:      config.LLM{APIProvider: "anthropic"},
+		Guard:    config.Guard{Threshold: 0.8, Timeout: 2 * time.Second},
 	}
-	if got != want {
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}
 	for _, key := range config.Keys(got) {
@@ -81,7 +85,13 @@ func TestSharedValidation(t *testing.T) {
 		{"chat alone", "TELEGRAM_CHAT_ID=5", "TELEGRAM_BOT_TOKEN: not set, while TELEGRAM_CHAT_ID is; set both or neither"},
 		{"token with a path", "TELEGRAM_BOT_TOKEN=123:a/../b TELEGRAM_CHAT_ID=5", "TELEGRAM_BOT_TOKEN: not a bot token, which is a number, a colon, and letters, digits, _ or -"},
 		{"token with the word bot", "TELEGRAM_BOT_TOKEN=bot123:ab TELEGRAM_CHAT_ID=5", "TELEGRAM_BOT_TOKEN: not a bot token, which is a number, a colon, and letters, digits, _ or -"},
-		{"chat name without @", "TELEGRAM_BOT_TOKEN=123:Abcd TELEGRAM_CHAT_ID=me", `TELEGRAM_CHAT_ID: "me" is neither a number nor an @name`},
+		{"chat name without @", "TELEGRAM_BOT_TOKEN=123:Abcd TELEGRAM_CHAT_ID=me", `TELEGRAM_CHAT_ID: "me" is neither a number nor an @name, with a topic's number behind a colon or none`},
+		{"several chats and a topic", "TELEGRAM_BOT_TOKEN=123:Abcd TELEGRAM_CHAT_ID=5,-1001234567890:7,@alerts", ""},
+		{"a topic that is none", "TELEGRAM_BOT_TOKEN=123:Abcd TELEGRAM_CHAT_ID=-100:x", `TELEGRAM_CHAT_ID: "-100:x" is neither a number nor an @name, with a topic's number behind a colon or none`},
+		{"a chat twice", "TELEGRAM_BOT_TOKEN=123:Abcd TELEGRAM_CHAT_ID=5,5", `TELEGRAM_CHAT_ID: "5" is named twice`},
+		{"buttons for everybody", "TELEGRAM_BUTTONS=true", "TELEGRAM_BUTTON_USERS: required while TELEGRAM_BUTTONS is true: whoever reads the chat could silence alerts"},
+		{"webhook", "WEBHOOK_URL=https://host/hook WEBHOOK_SECRET=s WEBHOOK_FORMAT=cloudevents", ""},
+		{"webhook that is no URL", "WEBHOOK_URL=host/s3cret", "WEBHOOK_URL: not a URL that starts with http:// or https://"},
 
 		{"rate of 1", "ALERT_MAX_PER_MINUTE=1", ""},
 		{"rate of 60", "ALERT_MAX_PER_MINUTE=60", ""},
@@ -130,9 +140,9 @@ func TestTelegramEnabled(t *testing.T) {
 		cfg  config.Telegram
 		want bool
 	}{
-		"both":    {config.Telegram{BotToken: config.NewSecret("1:a"), ChatID: "5"}, true},
+		"both":    {config.Telegram{BotToken: config.NewSecret("1:a"), ChatIDs: []string{"5"}}, true},
 		"token":   {config.Telegram{BotToken: config.NewSecret("1:a")}, false},
-		"chat":    {config.Telegram{ChatID: "5"}, false},
+		"chat":    {config.Telegram{ChatIDs: []string{"5"}}, false},
 		"neither": {config.Telegram{}, false},
 	}
 	for name, test := range tests {
@@ -190,5 +200,16 @@ func TestLLMEndpoints(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", joined, tt.want)
 			}
 		})
+	}
+}
+
+func TestTelegramChatNames(t *testing.T) {
+	chats := config.Telegram{ChatIDs: []string{"5", "-5", "-1001234567890:7", "@My_Alerts"}}.Chats()
+	var names []string
+	for _, c := range chats {
+		names = append(names, c.Name())
+	}
+	if got, want := strings.Join(names, " "), "telegram-5 telegram-g5 telegram-g1001234567890-7 telegram-my_alerts"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }

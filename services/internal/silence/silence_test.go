@@ -13,7 +13,7 @@ import (
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
 	"github.com/openclaw-security/bus/services/internal/bustest"
-	"github.com/openclaw-security/bus/services/notifier/internal/silence"
+	"github.com/openclaw-security/bus/services/internal/silence"
 )
 
 var now = time.Date(2026, 11, 22, 7, 9, 3, 0, time.UTC)

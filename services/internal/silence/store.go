@@ -2,67 +2,24 @@ package silence
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/openclaw-security/bus/proto"
-	"github.com/openclaw-security/bus/services/internal/bus"
+	"github.com/openclaw-security/bus/services/internal/state"
 )
 
-// Store is what this package needs of [bus.Conn].
-type Store interface {
-	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
-	Put(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
-}
-
-var _ Store = (*bus.Conn)(nil)
-
 // Load reads the silences that are stored.
-func Load(ctx context.Context, store Store) (List, error) {
-	l, _, err := load(ctx, store)
+func Load(ctx context.Context, store state.Store) (List, error) {
+	l, _, err := state.Load[List](ctx, store, proto.KeySilences)
 	return l, err
 }
 
-func load(ctx context.Context, store Store) (List, uint64, error) {
-	value, revision, err := store.Get(ctx, proto.KeySilences)
-	if err != nil {
-		return nil, 0, fmt.Errorf("looking up the silences: %w", err)
-	}
-	l, err := Parse(value)
-	return l, revision, err
-}
-
-// Change stores what edit makes of the silences, again if somebody else changes
-// them meanwhile. An error of edit ends it.
-func Change(ctx context.Context, store Store, edit func(List) (List, error)) error {
-	for {
-		l, revision, err := load(ctx, store)
-		if err != nil {
-			return err
-		}
-		next, err := edit(l)
-		if err != nil {
-			return err
-		}
-		value, err := json.Marshal(next)
-		if err != nil {
-			return fmt.Errorf("writing the silences: %w", err)
-		}
-		switch _, err = store.Put(ctx, proto.KeySilences, value, revision); {
-		case err == nil:
-			return nil
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case errors.Is(err, bus.ErrFenced), errors.Is(err, bus.ErrMaybeStored):
-			// Edits can be made again on what is stored now.
-		default:
-			return fmt.Errorf("storing the silences: %w", err)
-		}
-	}
+// Change stores what edit makes of the silences. edit may be called several
+// times; an error of it ends the attempt.
+func Change(ctx context.Context, store state.Store, edit func(List) (List, error)) error {
+	return state.Change(ctx, store, proto.KeySilences, edit)
 }
 
 // interval is how soon a silence is in force, at most.
@@ -71,7 +28,7 @@ const interval = 2 * time.Second
 // Keeper keeps the silences that are stored at hand. Before it has read them
 // for the first time nothing is silenced.
 type Keeper struct {
-	store Store
+	store state.Store
 	log   *slog.Logger
 
 	mu       sync.RWMutex
@@ -80,7 +37,7 @@ type Keeper struct {
 }
 
 // NewKeeper returns a Keeper; Run keeps it up to date.
-func NewKeeper(store Store, log *slog.Logger) *Keeper {
+func NewKeeper(store state.Store, log *slog.Logger) *Keeper {
 	return &Keeper{store: store, log: log, set: &Set{}}
 }
 
@@ -106,7 +63,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 
 // Refresh reads the silences once.
 func (k *Keeper) Refresh(ctx context.Context) error {
-	l, revision, err := load(ctx, k.store)
+	l, revision, err := state.Load[List](ctx, k.store, proto.KeySilences)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ package silence
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -72,18 +71,6 @@ func (s Silence) Active(at time.Time) bool { return s.Until.IsZero() || at.Befor
 
 // List are the silences as they are stored.
 type List []Silence
-
-// Parse reads a list; an empty value is an empty list.
-func Parse(value []byte) (List, error) {
-	if len(value) == 0 {
-		return nil, nil
-	}
-	var l List
-	if err := json.Unmarshal(value, &l); err != nil {
-		return nil, fmt.Errorf("reading the silences: %w", err)
-	}
-	return l, nil
-}
 
 // With returns the list with s, without those that have ended.
 func (l List) With(s Silence) (List, error) {

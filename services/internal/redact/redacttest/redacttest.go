@@ -1,0 +1,91 @@
+// Package redacttest has what tests of redaction look for.
+package redacttest
+
+// Leak is text with a secret in it.
+type Leak struct{ Name, Text, Secret string }
+
+// Leaks have secrets of each shape. They are made up.
+func Leaks() []Leak {
+	return []Leak{
+		{"AWS key id", "AKIAIOSFODNN7EXAMPLE", "IOSFODNN7EXAMPLE"},
+		{"AWS session key id", "ASIAIOSFODNN7EXAMPLE", "IOSFODNN7EXAMPLE"},
+		{"AWS secret", "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "wJalrXUtnFEMI"},
+		{"AWS secret in JSON", `"SecretAccessKey": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"`, "wJalrXUtnFEMI"},
+		{"GitHub classic", "ghp_abcdefghijklmnopqrstuvwxyz0123456789", "abcdefghijklmnop"},
+		{"GitHub app", "ghs_abcdefghijklmnopqrstuvwxyz0123456789", "abcdefghijklmnop"},
+		{"GitHub fine-grained", "github_pat_11ABCDEFG0abcdefghij_klmnopqrstuvwxyz", "klmnopqrstuvwxyz"},
+		{"GitLab", "glpat-abcdefghij0123456789", "abcdefghij0123"},
+		{"npm", "npm_abcdefghijklmnopqrstuvwxyz0123456789", "abcdefghijklmnop"},
+		{"Hugging Face", "hf_abcdefghijklmnopqrstuvwxyzABCDEF", "abcdefghijklmnop"},
+		{"Slack bot", "xoxb-123456789012-abcdefghijkl", "123456789012-abcdefghijkl"},
+		{"Slack app", "xapp-1-A012345-678-abcdef", "A012345-678-abcdef"},
+		{"Slack webhook", "https://hooks.slack.com/services/T000/B000/XXXXabcdXXXX", "XXXXabcdXXXX"},
+		{"Stripe", "sk_live_abcdefghijklmnop", "abcdefghijklmnop"},
+		{"Stripe restricted", "rk_test_abcdefghijklmnop", "abcdefghijklmnop"},
+		{"Stripe webhook", "whsec_abcdefghijklmnop", "abcdefghijklmnop"},
+		{"OpenAI", "sk-abcdefghijklmnopqrstuvwxyz0123456789", "abcdefghijklmnop"},
+		{"OpenAI project", "sk-proj-abcdefghijklmnop_0123456789", "abcdefghijklmnop"},
+		{"Anthropic", "sk-ant-api03-abcdefghijklmnop-0123456789AA", "abcdefghijklmnop"},
+		{"OpenRouter", "sk-or-v1-abcdef0123456789abcdef", "abcdef0123456789"},
+		{"Google API", "AIzaSyA-abcdefghijklmnopqrstuvwxyz01234", "abcdefghijklmnop"},
+		{"Google OAuth", "ya29.a0AfH6SMabcdefghijklmnop", "AfH6SMabcdefghij"},
+		{"Google client", "GOCSPX-abcdefghijklmnop", "abcdefghijklmnop"},
+		{"Telegram", "7204815936:AAHabcdefghijklmnopqrstuvwxyz012345", "abcdefghijklmnop"},
+		{"Telegram in a URL", "https://api.telegram.org/bot7204815936:AAHabcdefghijklmnopqrstuvwxyz012345/getMe", "abcdefghijklmnop"},
+		{"SendGrid", "SG.abcdefghijklmnopqrstuv.wxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789012", "wxyzABCDEFGH"},
+		{"JWT", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N", "dozjgNryP4J3jVmNHl0w5N"},
+		{"JWT without a signature", "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxMjM0In0.", "eyJzdWIiOiIxMjM0In0"},
+		{"PEM", "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\nabcd\n-----END RSA PRIVATE KEY-----", "MIIEpAIBAAKCAQEA"},
+		{"PEM that is cut", "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEA", "b3BlbnNzaC1rZXktdjEA"},
+		{"PGP", "-----BEGIN PGP PRIVATE KEY BLOCK-----\nlQOYBGFiY2Q=\n-----END PGP PRIVATE KEY BLOCK-----", "lQOYBGFiY2Q"},
+		{"URL", "https://user:hunter2abc@git.example/repo", "hunter2abc"},
+		{"database URL", "postgres://app:hunter2abc@db:5432/x", "hunter2abc"},
+		{"URL with a token alone", "https://hunter2abcdef@git.example/", "hunter2abcdef"},
+		{"basic", "Authorization: Basic dXNlcjpodW50ZXIy", "dXNlcjpodW50ZXIy"},
+		{"bearer", "authorization=Bearer abcdef0123456789", "abcdef0123456789"},
+		{"header in JSON", `{"Authorization":"Bearer abcdef0123456789"}`, "abcdef0123456789"},
+		{"header without a scheme", "Authorization: abcdef0123456789", "abcdef0123456789"},
+		{"bearer alone", "curl --oauth2 bearer abcdef0123456789", "abcdef0123456789"},
+		{"password", "password=hunter2abc", "hunter2abc"},
+		{"password with spaces", `password="hunter2 abc def"`, "abc def"},
+		{"password in JSON", `{\"password\": \"hunter2 abc\"}`, "hunter2 abc"},
+		{"password that is cut", `password="hunter2 abc`, "hunter2 abc"},
+		{"PGPASSWORD", "PGPASSWORD=hunter2abc psql", "hunter2abc"},
+		{"token header", "X-Auth-Token: hunter2abc", "hunter2abc"},
+		{"api key", "x-api-key: hunter2abc", "hunter2abc"},
+		{"query", "GET /v1?key=hunter2abc&x=1", "hunter2abc"},
+		{"option", "tool --password hunter2abc", "hunter2abc"},
+		{"option with =", "tool --api-key=hunter2abc", "hunter2abc"},
+		{"option with a prefix", "tool --db-password hunter2abc", "hunter2abc"},
+		{"curl", "curl -u me:hunter2abc x", "hunter2abc"},
+		{"curl joined", "curl -ume:hunter2abc x", "hunter2abc"},
+		{"curl long", "curl --user=me:hunter2abc x", "hunter2abc"},
+		{"mysql", "mysql -h db -phunter2abc", "hunter2abc"},
+		{"sshpass", "sshpass -p hunter2abc ssh x", "hunter2abc"},
+	}
+}
+
+// Harmless are texts that look a little like secrets and are none.
+func Harmless() []string {
+	return []string{
+		"Token brute force against the API",
+		"ET INFO Password spraying detected",
+		"New secret in namespace default",
+		"risk-assessment-of-the-quarter",
+		"the task-list-of-all-things-to-do",
+		"monkey=banana",
+		"Authorization failure",
+		"bearer of bad news",
+		"/usr/share/keys/public.pem",
+		"-----BEGIN CERTIFICATE----- MIIB",
+		"GET /path@v1/x",
+		"http://evil:8080/@here",
+		"docker pull ghcr/openclaw:latest",
+		"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+		"mysql -h db",
+		"2001:db8::1",
+		"12:30:45",
+		"--password-file x",
+		"-u root",
+	}
+}

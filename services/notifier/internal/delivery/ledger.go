@@ -1,0 +1,56 @@
+package delivery
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/internal/bus"
+)
+
+// finish does what follows once it is stored that a message was accepted: the
+// ledger's record, then the acknowledgements. A process that dies in between
+// leaves the rest to the next.
+func (d *Delivery) finish(ctx context.Context) error {
+	if err := d.record(ctx, d.state.Unrecorded); err != nil {
+		return fmt.Errorf("recording the delivery: %w", err)
+	}
+	d.at("recorded")
+	d.settle(ctx)
+	d.at("acknowledged")
+	d.state.Unrecorded = nil
+	if err := d.put(ctx); err != nil {
+		return err
+	}
+	d.at("cleared")
+	return nil
+}
+
+// record publishes a delivery to the ledger and returns when it is stored. If an
+// earlier attempt has done so, the server drops this one by its message id, for as
+// long as it remembers ids (two minutes by default). After that there can be two
+// records of one message: readers tell them by chat and message id.
+func (d *Delivery) record(ctx context.Context, a *accepted) error {
+	delivery := a.Delivery
+	delivery.Ranges = a.Ranges
+	data, err := json.Marshal(&delivery)
+	if err != nil {
+		return fmt.Errorf("writing the record: %w", err)
+	}
+	for retry := newRetry(); ; {
+		msg := nats.NewMsg(proto.DeliveriesSubject(d.name))
+		msg.Header.Set(nats.MsgIdHdr, delivery.Sink+" "+delivery.Chat+" "+delivery.MessageID)
+		msg.Data = data
+		err := d.Conn.Publish(ctx, msg)
+		if err == nil || bus.Permanent(err) {
+			return err
+		}
+		d.Log.Warn("recording a delivery is delayed", "err", err)
+		if err := retry.wait(ctx); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,116 @@
+package delivery
+
+import (
+	"flag"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/internal/bus"
+	"github.com/openclaw-security/bus/services/internal/bustest"
+)
+
+// stormSize is small by default: copying 100,000 alerts into their stream takes an
+// embedded server that syncs every write more than a minute.
+var stormSize = flag.Int("storm", 20_000, "alerts in the storm of TestStorm")
+
+// A storm is drained in few messages that count every alert, and a critical one
+// that comes in the middle of it has a message of its own, the next.
+func TestStorm(t *testing.T) {
+	n := *stormSize
+	g := newRig(t)
+	storm := make([]*nats.Msg, 0, n)
+	for i := range n {
+		storm = append(storm, event(proto.SeverityMedium, fmt.Sprint("id", i), fmt.Sprint("rule ", i%700)))
+	}
+	g.publish(storm...)
+	g.stored()
+	const comes = "the one that counts"
+	g.chat.onSend = func(i int, _ *sent) error {
+		if i != 1 {
+			return nil
+		}
+		g.published++
+		return g.source.Publish(t.Context(), []*nats.Msg{alert(proto.SeverityCritical, comes)})
+	}
+	g.start()
+	eventually(g, "the critical alert is told of", func([]sent) bool { return g.titles()[comes] == 1 })
+	g.settled()
+
+	got := g.chat.accepted()
+	total := 0
+	for i, s := range got {
+		total += s.Total
+		if !slices.Contains(s.Titles, comes) {
+			continue
+		}
+		// The digest after the one in which it came may have been on its way.
+		if i > 3 || s.Kind != proto.DeliveryCards {
+			t.Errorf("the critical alert is in message %d, %s", i, s.Kind)
+		}
+	}
+	if total != n+1 {
+		t.Errorf("the messages are about %d alerts, want %d", total, n+1)
+	}
+	if most := n/8192 + 5; len(got) > most {
+		t.Errorf("%d messages, want at most %d", len(got), most)
+	}
+	t.Logf("%d alerts in %d messages, the last %s after the first", n+1, len(got), got[len(got)-1].at.Sub(got[0].at).Round(time.Second))
+	g.checkRate()
+	bustest.Eventually(t, "the ledger has every message", func() bool { return len(g.ledger()) == len(got) })
+}
+
+// What is held of the most that can wait has a bounded size, whatever the alerts
+// carry.
+func TestPilesAreSmall(t *testing.T) {
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	var p pile
+	const most = 8192
+	for i := range most {
+		m := event(proto.SeverityHigh, fmt.Sprint("id", i), fmt.Sprint("title ", i, strings.Repeat("x", 4096)))
+		e, err := decodeAlert(m.Subject, m.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.add(urgent, &bus.Msg{Subject: m.Subject, Data: m.Data, Header: m.Header, Sequence: uint64(i)}, hash(fmt.Sprint(i)), e)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / most; each > 2048 {
+		t.Errorf("an alert of %d bytes takes %d", 4096, each)
+	}
+	if len(p.takeAll()) != most {
+		t.Error("some are gone")
+	}
+}
+
+// However many urgent alerts keep coming, the routine ones have their turn.
+func TestRoutineHasItsTurn(t *testing.T) {
+	g := newRig(t)
+	g.chat.limits.PerMinute = 3
+	g.publish(numbered(proto.SeverityMedium, "r", 20)...)
+	g.stored()
+	next := 0
+	g.chat.onSend = func(int, *sent) error {
+		next++
+		return g.source.Publish(t.Context(), []*nats.Msg{alert(proto.SeverityHigh, fmt.Sprint("u", next))})
+	}
+	g.publish(alert(proto.SeverityHigh, "u0"))
+	g.stored()
+	_, stop := g.start()
+	got := eventually(g, "the routine alerts are told of", func(s []sent) bool {
+		return len(s) > 0 && slices.Contains(s[len(s)-1].Titles, "r0")
+	})
+	stop()
+	if len(got) > 3 {
+		t.Errorf("only in message %d", len(got))
+	}
+}
