@@ -62,7 +62,7 @@ func (n *notifier) newChat(at config.TelegramChat) (*chat, error) {
 		Quiet:    func(at time.Time) bool { return quiet.contains(at.In(zone)) },
 		Fallback: n.print,
 		Ready:    func(err error) { n.rt.Ready.Set(at.Name(), err) },
-		Log:      n.log.With("sink", at.Name()),
+		Log:      n.log,
 		Metrics:  n.rt.Metrics,
 	})
 	return c, nil

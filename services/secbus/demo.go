@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -18,6 +19,7 @@ import (
 	"github.com/openclaw-security/bus/services/internal/llmtest"
 	"github.com/openclaw-security/bus/services/internal/natsd"
 	"github.com/openclaw-security/bus/services/internal/render"
+	"github.com/openclaw-security/bus/services/internal/telegramtest"
 	"github.com/openclaw-security/bus/services/secbus/internal/demo"
 	"github.com/openclaw-security/bus/suricata"
 	"github.com/openclaw-security/bus/tracee"
@@ -61,8 +63,14 @@ func (c *demoCommand) Run(ctx context.Context, term terminal) (err error) {
 	if err != nil {
 		return fmt.Errorf("opening an address for the stand-in of the model: %w", err)
 	}
+	chat, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("opening an address for the stand-in of Telegram: %w", err)
+	}
+	telegram := telegramtest.New(telegramtest.Config{Show: &d.chat})
 	environ := append(demoEnviron(term.environ),
 		"LLM_API_BASE=http://"+model.Addr().String(),
+		"TELEGRAM_API=http://"+chat.Addr().String(),
 		"SURICATA_EVE_PATH="+d.path("suricata"),
 		"TRACEE_EVENTS_PATH="+d.path("tracee"))
 	settings, err := loadUp(environ)
@@ -83,6 +91,9 @@ func (c *demoCommand) Run(ctx context.Context, term terminal) (err error) {
 		daemon.Service{Name: "model", Run: func(ctx context.Context, _ daemon.Runtime) error {
 			return llmtest.New(llmtest.Config{Unrecorded: true}).Serve(ctx, model)
 		}},
+		daemon.Service{Name: "telegram", Run: func(ctx context.Context, _ daemon.Runtime) error {
+			return telegram.Serve(ctx, chat)
+		}},
 		daemon.Service{Name: "demo", Run: d.play})
 }
 
@@ -93,6 +104,8 @@ func demoEnviron(environ []string) []string {
 		"OPENCLAW_HOST=demo", "ADMIN_ADDR=127.0.0.1:0",
 		"PROXY_ADDR=127.0.0.1:0", "PROXY_DETECTIONS=dangerous-command=enforce", "LLM_API_KEY=" + llmtest.Key,
 		"GUARD_ENABLED=true", "GUARD_STUB_ADDR=127.0.0.1:0",
+		"TELEGRAM_BOT_TOKEN=" + telegramtest.Token, fmt.Sprintf("TELEGRAM_CHAT_ID=%d", telegramtest.PrivateID),
+		"ALERT_MAX_PER_MINUTE=60", "NOTIFIER_STDOUT=always", "DAILY_REPORT_HOUR=",
 		"ALERT_MIN_SEVERITY=low", "LOG_LEVEL=warn",
 	}
 	for _, entry := range environ {
@@ -111,6 +124,7 @@ type demoRun struct {
 	stay bool
 	up   running
 	stop context.CancelFunc
+	chat chatScreen
 }
 
 // path is the file that a sensor would write.
@@ -165,6 +179,8 @@ func (d *demoRun) play(ctx context.Context, _ daemon.Runtime) error {
 	if err := d.converse(ctx, conn, total); err != nil {
 		return err
 	}
+	d.say("\nAnd this is what came to your phone, by way of a stand-in for Telegram:\n")
+	d.say("%s", d.chat.text())
 	d.suggest()
 	if d.stay {
 		d.say("\nThe bus stays up until you press Ctrl-C.")
@@ -281,4 +297,23 @@ func (d *demoRun) suggest() {
 	d.say("  %s status --data %s", self, data)
 	d.say("  nats --context %s sub 'security.>'", demoContext)
 	d.say("Then on this machine's own sensors: make run")
+}
+
+// chatScreen keeps what the stand-in for Telegram shows.
+type chatScreen struct {
+	mu    sync.Mutex
+	shown strings.Builder
+}
+
+// Write implements [io.Writer].
+func (c *chatScreen) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.shown.Write(p)
+}
+
+func (c *chatScreen) text() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.shown.String()
 }

@@ -24,19 +24,24 @@ const (
 	exitOK      = 0
 	exitFailed  = 1 // the command could not do its work
 	exitUsage   = 2 // the command line or a setting is wrong
-	exitMissing = 3 // `status` found something missing
+	exitMissing = 3 // `status` or `doctor` found something missing
 )
 
 const description = `The OpenClaw security bus: what the agent does, on NATS JetStream.
 
-Exit codes: 0 done; 1 failed; 2 wrong command line or setting; 3 something is missing (status).`
+Exit codes: 0 done; 1 failed; 2 wrong command line or setting; 3 something is missing or wrong (status, doctor).`
 
 type commands struct {
 	Up        upCommand        `cmd:"" help:"Run everything in one process on an embedded NATS server."`
 	Demo      demoCommand      `cmd:"" help:"Play a recorded attack through the real pipeline and show the alerts."`
 	Tail      tailCommand      `cmd:"" help:"Show events as they are stored, and with --since those before."`
-	Replay    replayCommand    `cmd:"" help:"Show stored events again. Changes nothing on the bus."`
+	Replay    replayCommand    `cmd:"" help:"Show or send stored events again. Changes nothing that is stored."`
 	Status    statusCommand    `cmd:"" help:"Show streams, consumers and sources, and say what is missing."`
+	Trace     traceCommand     `cmd:"" help:"Show what became of one event."`
+	Notify    notifyCommand    `cmd:"" help:"Try out the chats."`
+	Silence   silenceCommand   `cmd:"" help:"Keep alerts from being sent for a time."`
+	Dead      deadCommand      `cmd:"" help:"Look at what could not be delivered, and try it again."`
+	Doctor    doctorCommand    `cmd:"" help:"Check that alerts can reach you."`
 	Rules     rulesCommand     `cmd:"" help:"Try out local rules."`
 	Provision provisionCommand `cmd:"" help:"Create or migrate the streams and consumers of a NATS server."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
@@ -75,7 +80,7 @@ func run(ctx context.Context, args []string, term terminal) int {
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(term),
 		kong.BindTo(shipper.RuleStage{Log: slog.New(slog.NewTextHandler(term.stderr, nil))}, (*ruleStage)(nil)),
-		kong.Vars{"default_data": defaultDataDir()},
+		kong.Vars{"default_data": defaultDataDir(), "default_openclaw": defaultOpenClaw()},
 	)
 	if err != nil {
 		fmt.Fprintln(term.stderr, "secbus:", err)

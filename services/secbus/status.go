@@ -93,8 +93,12 @@ func readStatus(ctx context.Context, conn *bus.Conn, now time.Time) (*status, er
 	for _, st := range o.Streams {
 		s.addStream(st)
 	}
+	elsewhere := slices.ContainsFunc(o.Durables, func(d bus.DurableState) bool {
+		return d.Name != proto.DurableNotifierStdout && bus.ConsumerRole(d.Name) == bus.RoleNotifier && active(d)
+	})
 	for _, d := range o.Durables {
-		s.addDurable(d)
+		// Standard output is where alerts go if nothing else is configured.
+		s.addDurable(d, elsewhere && d.Name == proto.DurableNotifierStdout)
 	}
 	if o.Streams[0].Err == nil {
 		last, err := conn.LastMessages(ctx, proto.StreamSecurity)
@@ -122,22 +126,27 @@ func (s *status) addStream(st bus.StreamState) {
 	s.Streams = append(s.Streams, entry)
 }
 
-func (s *status) addDurable(d bus.DurableState) {
+// active reports whether somebody takes what comes. A consumer at work has no
+// fetch open while it deals with what it got.
+func active(d bus.DurableState) bool { return d.Waiting > 0 || d.Progress.Unacked > 0 }
+
+func (s *status) addDurable(d bus.DurableState, idle bool) {
 	if d.Err != nil {
 		s.missing("consumer %s: %v", d.Name, d.Err)
 		return
 	}
-	// A consumer at work has no fetch open while it deals with what it got.
-	active := d.Waiting > 0 || d.Progress.Unacked > 0
 	s.Consumers = append(s.Consumers, consumerStatus{
 		Name:    d.Name,
 		Stream:  d.Stream,
 		Pending: d.Progress.Pending,
 		Unacked: d.Progress.Unacked,
-		Active:  active,
+		Active:  active(d),
 		Evicted: d.Evicted,
 	})
-	if !active {
+	if idle {
+		return
+	}
+	if !active(d) {
 		s.missing("consumer %s: nobody is fetching from it; %d messages wait", d.Name, d.Progress.Pending)
 	}
 	if d.Evicted > 0 {
