@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -12,10 +13,16 @@ import (
 	"github.com/openclaw-security/bus/services/internal/daemon"
 )
 
-// BenchmarkHandler is what the proxy itself does to a request of 1 KiB: neither
-// sockets to the client nor NATS are in it. What a provider and the network cost
-// is measured by internal/benchproxy.
+// BenchmarkHandler is what the proxy itself does to a request whose history it
+// has seen: neither sockets to the client nor NATS are in it. What a provider and
+// the network cost is measured by internal/benchproxy.
 func BenchmarkHandler(b *testing.B) {
+	for _, turns := range []int{1, 200} {
+		b.Run(fmt.Sprintf("%d turns", turns), func(b *testing.B) { benchmarkHandler(b, turns) })
+	}
+}
+
+func benchmarkHandler(b *testing.B, turns int) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("Content-Type", "application/json")
@@ -31,9 +38,13 @@ func BenchmarkHandler(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer p.close()
-	body := message(false, strings.Repeat("what is new in my notes? ", 40))
+	var history strings.Builder
+	for n := range turns {
+		fmt.Fprintf(&history, `{"role":"user","content":%q},{"role":"assistant","content":"nothing"},`, fmt.Sprint(n, strings.Repeat("what is new in my\n\tnotes? ", 40)))
+	}
 	b.ReportAllocs()
-	for b.Loop() {
+	for n := 0; b.Loop(); n++ {
+		body := fmt.Sprintf(`{"model":"claude-sonnet-4-5","max_tokens":9,"messages":[%s{"role":"user","content":"go on with step %d"}]}`, history.String(), n)
 		r := httptest.NewRequestWithContext(context.Background(), http.MethodPost, "/v1/messages", strings.NewReader(body))
 		r.Host = "localhost"
 		r.Header.Set("Content-Type", "application/json")

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/openclaw-security/bus/proto"
@@ -191,7 +192,7 @@ func (x *exchange) forward() {
 
 // answer is what an answer's body passes through.
 func (x *exchange) answer(status int, header http.Header, body io.Reader) io.Reader {
-	if x.route.API == llmapi.None {
+	if x.route.API == llmapi.None || status >= http.StatusBadRequest && !mayCall(header) {
 		return body
 	}
 	x.text = x.p.detector.Answer()
@@ -205,6 +206,14 @@ func (x *exchange) answer(status int, header http.Header, body io.Reader) io.Rea
 		DropUsage: x.addedUsage,
 	})
 	return &gated{x: x, stream: stream}
+}
+
+// mayCall reports whether an error's body is one that a client reads like an
+// answer. A gateway's page about an error is none, whatever is in it.
+func mayCall(h http.Header) bool {
+	media, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	media = strings.ToLower(strings.TrimSpace(media))
+	return media == "" || strings.HasSuffix(media, "json") || isEventStream(h)
 }
 
 // watch looks at the answer's text before it goes on.

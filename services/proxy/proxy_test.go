@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -372,5 +373,24 @@ func TestRefusalsAreThinned(t *testing.T) {
 	r.post("/nowhere", "")
 	if a := r.audits(refusalBurst + 1)[refusalBurst]; !strings.Contains(a.Reason, "40 refused requests before this one") {
 		t.Errorf("reason %q", a.Reason)
+	}
+}
+
+// A gateway's page about an error stays one, even if it looks a little like a
+// stream: the client may try again.
+func TestErrorPagesPass(t *testing.T) {
+	const page = "<html>\n data: {}\n<script>data: x</script></html>\n"
+	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.WriteHeader(http.StatusBadGateway)
+		_, _ = io.WriteString(w, page)
+	}))
+	defer gateway.Close()
+	r := newRig(t, func(c *Config) { c.LLM.APIBase = gateway.URL })
+	if got := r.post("/v1/messages", message(true, "hi")); got.status != http.StatusBadGateway || got.body != page {
+		t.Errorf("%d %q", got.status, got.body)
+	}
+	if a := r.audits(2)[1]; a.Decision != proto.DecisionAllowed || a.Status != http.StatusBadGateway {
+		t.Errorf("record %+v", a)
 	}
 }

@@ -12,6 +12,13 @@ func withUsage(body []byte) ([]byte, bool) {
 	if bytes.Contains(body, []byte(`"stream_options"`)) {
 		return body, false
 	}
+	// A name can be written with escapes, too. Nothing needs to escape a letter or
+	// an underscore, so that a body which does is left alone without a closer look.
+	for _, escaped := range []string{`\u005`, `\u006`, `\u007`} {
+		if bytes.Contains(body, []byte(escaped)) {
+			return body, false
+		}
+	}
 	open := bytes.IndexByte(body, '{')
 	if open < 0 {
 		return body, false

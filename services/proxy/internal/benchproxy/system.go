@@ -90,13 +90,23 @@ func serveBare(ctx context.Context, addr, upstream string) error {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 1024
 	transport.MaxIdleConns = 0
+	reverse := &httputil.ReverseProxy{
+		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(to) },
+		FlushInterval: -1,
+		Transport:     transport,
+	}
 	server := &http.Server{
 		Addr: addr,
-		Handler: &httputil.ReverseProxy{
-			Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(to) },
-			FlushInterval: -1,
-			Transport:     transport,
-		},
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			// Without this the server closes the request's body when the answer
+			// begins, and the transport, which may not have seen the end of it yet,
+			// then breaks off the answer: one in twenty here.
+			if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+				return
+			}
+			reverse.ServeHTTP(w, r)
+		}),
 		ReadHeaderTimeout: patience,
 	}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
