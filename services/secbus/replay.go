@@ -46,9 +46,9 @@ func (c *replayCommand) Run(ctx context.Context, term terminal) error {
 			return fmt.Errorf("--filter: %w", err)
 		}
 	}
-	role := bus.RoleTail
-	if c.To != toStdout {
-		role = bus.RoleOperator
+	role := bus.RoleOperator
+	if c.To == toStdout || c.To == toSubject {
+		role = bus.RoleTail
 	}
 	conn, err := c.connect(ctx, role, term)
 	if err != nil {
@@ -111,25 +111,29 @@ func holds(filter *expr.Expr, payload []byte) bool {
 	return ok && err == nil
 }
 
-// broadcast sends the events to subjects that nothing stores.
+// broadcast sends the events to subjects that nothing stores. Who sends may not
+// read, so that is done on a connection of its own.
 func (c *replayCommand) broadcast(ctx context.Context, conn *bus.Conn, filter *expr.Expr, term terminal) error {
+	out, err := c.connect(ctx, bus.RoleReplay, term)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
 	pace := time.NewTicker(time.Second / time.Duration(max(c.Rate, 1)))
 	defer pace.Stop()
-	last := proto.ReplayPrefix + ".none"
 	if err := c.each(ctx, conn, filter, term, func(m *bus.Stored) error {
 		select {
 		case <-pace.C:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		last = proto.ReplayPrefix + "." + m.Subject
-		msg := &nats.Msg{Subject: last, Data: m.Data, Header: nats.Header{}}
+		msg := &nats.Msg{Subject: proto.ReplayPrefix + "." + m.Subject, Data: m.Data, Header: nats.Header{}}
 		msg.Header.Set(proto.HeaderEventID, m.Header.Get(proto.HeaderEventID))
-		return conn.Broadcast(msg)
+		return out.Broadcast(msg)
 	}); err != nil {
 		return err
 	}
-	return conn.Flush(ctx, last)
+	return out.Flush(ctx)
 }
 
 // toChats has the notifier send them.

@@ -8,7 +8,7 @@ import (
 )
 
 // Broadcast sends msg to whoever listens now; nothing stores it, and nobody
-// answers. Flush tells whether the server took what was sent.
+// answers: without the right to send there, it is lost.
 func (c *Conn) Broadcast(msg *nats.Msg) error {
 	if err := c.nc.PublishMsg(msg); err != nil {
 		return fmt.Errorf("sending to %s: %w", msg.Subject, c.outcome(context.Background(), err))
@@ -16,13 +16,12 @@ func (c *Conn) Broadcast(msg *nats.Msg) error {
 	return nil
 }
 
-// Flush waits until the server has taken everything that was sent. It returns a
-// [*PermissionError] if it refused to take what went to subject.
-func (c *Conn) Flush(ctx context.Context, subject string) error {
-	ctx, end := c.begin(ctx, requestTimeout, func(s string) bool { return s == subject })
-	defer end()
+// Flush waits until the server has got everything that was sent.
+func (c *Conn) Flush(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
 	if err := c.nc.FlushWithContext(ctx); err != nil {
-		return fmt.Errorf("sending to %s: %w", subject, c.outcome(ctx, err))
+		return fmt.Errorf("waiting until the server has got everything: %w", c.outcome(ctx, err))
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ const (
 	RoleProxy       = "proxy"
 	RoleNotifier    = "notifier"
 	RoleTail        = "tail"
+	RoleReplay      = "replay"
 	RoleOperator    = "operator"
 )
 
@@ -33,6 +34,12 @@ type Role struct {
 	Description string
 	Publish     []string // subjects, requests to JetStream included
 	Subscribe   []string
+
+	// WithStreams makes it a user of the account that holds the streams rather
+	// than of one of its own. The server would publish what it answers to such a
+	// role wherever the role asks it to: it may only have what nothing answers,
+	// unless it decides what is stored in any case.
+	WithStreams bool
 }
 
 // Roles returns the roles of a bus on host with these sources and, beside those
@@ -46,7 +53,7 @@ func Roles(host string, sources []string, durables ...proto.Consumer) []Role {
 	}
 	roles = append(roles, proxy(host))
 	roles = append(roles, consumers(durables)...)
-	roles = append(roles, tail(), operator())
+	roles = append(roles, tail(), operator(), replay())
 	for i := range roles {
 		roles[i].Subscribe = append(roles[i].Subscribe, InboxPrefix(roles[i].Name)+".>")
 	}
@@ -57,6 +64,7 @@ func provisioner(durables []proto.Consumer) Role {
 	r := Role{
 		Name:        RoleProvisioner,
 		Description: "Creates and migrates the streams and durables of the bus",
+		WithStreams: true,
 	}
 	for _, s := range proto.Streams() {
 		r.Publish = append(r.Publish,
@@ -176,7 +184,6 @@ func operator() Role {
 			proto.StateSubject(proto.KeySilences),
 			proto.StateSubject("requests.>"),
 			directGet + proto.StreamState + "." + proto.StateSubject(">"),
-			proto.ReplayPrefix + ".>",
 		},
 		Subscribe: []string{proto.StoredPrefix + ".>"},
 	}
@@ -189,6 +196,17 @@ func operator() Role {
 		)
 	}
 	return r
+}
+
+// replay sends to whoever listens. It has to be where the streams are: the server
+// hands what one account sends another on to no third one.
+func replay() Role {
+	return Role{
+		Name:        RoleReplay,
+		Description: "Sends stored events once more, under " + proto.ReplayPrefix + ", to whoever listens",
+		Publish:     []string{proto.ReplayPrefix + ".>"},
+		WithStreams: true,
+	}
 }
 
 // ingest is all that a source on host may publish of a class.

@@ -9,7 +9,7 @@ import (
 	"github.com/openclaw-security/bus/services/internal/bus"
 )
 
-// busAccount holds the streams. Only the provisioner is a user of it.
+// busAccount holds the streams. Few roles are users of it ([bus.Role]).
 const busAccount = "BUS"
 
 // apiInfo is imported by every role, whether it may use it or not. Without it
@@ -21,7 +21,7 @@ const apiInfo = "$JS.API.INFO"
 // Accounts returns the accounts block of a NATS server's configuration for the
 // roles, with their public nkeys by role name. Every role needs one.
 //
-// Each role but the provisioner has an account of its own, which imports from
+// Each role but those WithStreams has an account of its own, which imports from
 // the account of the streams just what the role may use:
 //
 //	account shipper-suricata              account BUS (JetStream)
@@ -45,8 +45,8 @@ func Accounts(roles []bus.Role, keys map[string]string) (string, error) {
 		if key == "" {
 			return "", fmt.Errorf("role %s has no public key", r.Name)
 		}
-		if r.Name == bus.RoleProvisioner {
-			writeUser(&own, r, key)
+		if r.WithStreams {
+			own.WriteString("      " + user(r, key))
 			continue
 		}
 		services, streams := imports(r)
@@ -60,7 +60,7 @@ func Accounts(roles []bus.Role, keys map[string]string) (string, error) {
 			exports = grant(exports, "stream", subject, r.Name)
 		}
 		fmt.Fprintf(&others, "  %q {\n", r.Name)
-		writeUser(&others, r, key)
+		others.WriteString("    users [\n      " + user(r, key) + "    ]\n")
 		others.WriteString("    imports [\n")
 		for _, subject := range services {
 			fmt.Fprintf(&others, "      { service { account: %s, subject: %q } }\n", busAccount, subject)
@@ -71,7 +71,7 @@ func Accounts(roles []bus.Role, keys map[string]string) (string, error) {
 		others.WriteString("    ]\n  }\n")
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "accounts {\n  %s {\n    jetstream: enabled\n%s    exports [\n", busAccount, own.String())
+	fmt.Fprintf(&b, "accounts {\n  %s {\n    jetstream: enabled\n    users [\n%s    ]\n    exports [\n", busAccount, own.String())
 	for _, e := range exports {
 		fmt.Fprintf(&b, "      { %s: %q, %saccounts: [%s] }\n", e.kind, e.subject, responses(e), quoted(e.roles))
 	}
@@ -90,9 +90,8 @@ func imports(r bus.Role) (services, streams []string) {
 	return r.Publish, streams
 }
 
-func writeUser(b *strings.Builder, r bus.Role, key string) {
-	fmt.Fprintf(b, "    users [ { nkey: %s, permissions {\n      publish %s\n      subscribe %s\n    } } ]\n",
-		key, only(r.Publish), only(r.Subscribe))
+func user(r bus.Role, key string) string {
+	return fmt.Sprintf("{ nkey: %s, permissions {\n        publish %s\n        subscribe %s\n      } }\n", key, only(r.Publish), only(r.Subscribe))
 }
 
 // only permits these subjects and nothing else. An empty list of allowed
