@@ -23,7 +23,7 @@ run: $(BIN)/secbus ## run everything in one process on the real sensor files
 	@$(BIN)/secbus up
 
 .PHONY: build
-build: $(BIN)/secbus $(BIN)/shipper $(BIN)/proxy $(BIN)/guard-stub $(BIN)/notifier ## build every binary into bin/
+build: $(BIN)/secbus $(BIN)/shipper $(BIN)/proxy $(BIN)/guard-stub $(BIN)/notifier $(BIN)/auditor ## build every binary into bin/
 
 $(BIN)/secbus: $(SOURCES)
 	@echo "building $@"
@@ -65,6 +65,14 @@ bench-shipper: ## measure file to durable storage, beside a baseline and the cei
 .PHONY: bench-proxy
 bench-proxy: ## measure what the LLM proxy adds, beside a bare reverse proxy
 	@$(GO) run ./services/proxy/internal/benchproxy $(BENCHFLAGS)
+
+.PHONY: bench-notifier
+bench-notifier: ## measure line to message, and a storm of 100,000 alerts, beside a naive notifier
+	@$(GO) run ./services/notifier/internal/benchnotifier $(BENCHFLAGS)
+
+.PHONY: bench-auditor
+bench-auditor: ## measure the audit log: appending, verifying, reports
+	@$(GO) run ./services/auditor/internal/benchauditor $(BENCHFLAGS)
 
 .PHONY: clean
 clean: ## remove what the build made

@@ -172,12 +172,22 @@ type Consumer struct {
 // The durables.
 const (
 	DurableNotifierStdout = "notifier-stdout"
+	DurableAuditor        = "auditor"
 )
 
 // Consumers returns the durables that every bus has. A sink that is configured
 // has more: [SinkConsumer], or [LaneConsumers].
 func Consumers() []Consumer {
-	return []Consumer{SinkConsumer("stdout")}
+	return []Consumer{
+		SinkConsumer("stdout"),
+		{
+			Durable:       DurableAuditor,
+			Stream:        StreamAudit,
+			Description:   "The audit log",
+			AckWait:       time.Minute,
+			MaxAckPending: 16384,
+		},
+	}
 }
 
 // SinkConsumer returns the durable of a sink of the notifier that takes alerts

@@ -125,6 +125,8 @@ type demoRun struct {
 	up   running
 	stop context.CancelFunc
 	chat chatScreen
+
+	requests []proto.Audit // of the agent, that have ended
 }
 
 // path is the file that a sensor would write.
@@ -181,6 +183,9 @@ func (d *demoRun) play(ctx context.Context, _ daemon.Runtime) error {
 	}
 	d.say("\nAnd this is what came to your phone, by way of a stand-in for Telegram:\n")
 	d.say("%s", d.chat.text())
+	if err := d.audited(ctx); err != nil {
+		return err
+	}
 	d.suggest()
 	if d.stay {
 		d.say("\nThe bus stays up until you press Ctrl-C.")
@@ -275,6 +280,9 @@ func countStored(ctx context.Context, conn *bus.Conn) (*demoCounts, error) {
 		if err != nil {
 			return nil, err
 		}
+		if subject.Source == bus.RoleAuditor {
+			continue // what the bus says of itself
+		}
 		counts.stored++
 		if subject.Class == proto.ClassAlert {
 			counts.alerts++
@@ -295,6 +303,7 @@ func (d *demoRun) suggest() {
 	d.say("  %s tail --since 1h --severity high --data %s", self, data)
 	d.say("  %s replay --since 1h --data %s", self, data)
 	d.say("  %s status --data %s", self, data)
+	d.say("  %s audit verify --data %s", self, data)
 	d.say("  nats --context %s sub 'security.>'", demoContext)
 	d.say("Then on this machine's own sensors: make run")
 }

@@ -3,13 +3,17 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/auditor"
 	"github.com/openclaw-security/bus/services/internal/bus"
+	"github.com/openclaw-security/bus/services/internal/price"
 	"github.com/openclaw-security/bus/services/secbus/internal/demo"
 )
 
@@ -50,7 +54,30 @@ func (d *demoRun) converse(ctx context.Context, conn *bus.Conn, stored int) erro
 		return fmt.Errorf("waiting for the alerts about them: %w", err)
 	}
 	d.say("\nTheir audit records, from the stream %s:", proto.StreamAudit)
+	d.requests = records
 	return d.table(records)
+}
+
+// audited waits until the requests are in the audit log and sums them up.
+func (d *demoRun) audited(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, demoPatience, fmt.Errorf("the audit log did not have them within %s", demoPatience))
+	defer cancel()
+	r := auditor.Reader{Dir: filepath.Join(d.dir, "data", "audit"), Zone: time.Local}
+	for _, a := range d.requests {
+		for {
+			shown, err := r.Show(ctx, a.RequestID)
+			if err == nil && shown.End != nil {
+				break
+			}
+			select {
+			case <-time.After(100 * time.Millisecond):
+			case <-ctx.Done():
+				return errors.Join(context.Cause(ctx), err)
+			}
+		}
+	}
+	d.say("The audit log holds them, hash-chained and signed. What the day's requests came to:\n")
+	return r.Report(ctx, d.term.stdout, auditor.Text, auditor.ByModel, auditor.Filter{}, price.Shipped())
 }
 
 // finalRecords waits until the final records of n requests are stored.

@@ -24,12 +24,12 @@ const (
 	exitOK      = 0
 	exitFailed  = 1 // the command could not do its work
 	exitUsage   = 2 // the command line or a setting is wrong
-	exitMissing = 3 // `status` or `doctor` found something missing
+	exitMissing = 3 // `status`, `doctor` or `audit verify` found something
 )
 
 const description = `The OpenClaw security bus: what the agent does, on NATS JetStream.
 
-Exit codes: 0 done; 1 failed; 2 wrong command line or setting; 3 something is missing or wrong (status, doctor).`
+Exit codes: 0 done; 1 failed; 2 wrong command line or setting; 3 something is missing or wrong (status, doctor, audit verify).`
 
 type commands struct {
 	Up        upCommand        `cmd:"" help:"Run everything in one process on an embedded NATS server."`
@@ -38,6 +38,7 @@ type commands struct {
 	Replay    replayCommand    `cmd:"" help:"Show or send stored events again. Changes nothing that is stored."`
 	Status    statusCommand    `cmd:"" help:"Show streams, consumers and sources, and say what is missing."`
 	Trace     traceCommand     `cmd:"" help:"Show what became of one event."`
+	Audit     auditCommand     `cmd:"" help:"Read and verify the log of LLM requests."`
 	Notify    notifyCommand    `cmd:"" help:"Try out the chats."`
 	Silence   silenceCommand   `cmd:"" help:"Keep alerts from being sent for a time."`
 	Dead      deadCommand      `cmd:"" help:"Look at what could not be delivered, and try it again."`

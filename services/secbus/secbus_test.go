@@ -299,7 +299,7 @@ func TestCommandLine(t *testing.T) {
 // TestOnlySecbusLinksTheServer keeps nats-server and the test servers out of the
 // services' binaries.
 func TestOnlySecbusLinksTheServer(t *testing.T) {
-	for _, binary := range []string{"../shipper/cmd/shipper", "../proxy/cmd/proxy", "../guard-stub/cmd/guard-stub", "../notifier/cmd/notifier", "."} {
+	for _, binary := range []string{"../shipper/cmd/shipper", "../proxy/cmd/proxy", "../guard-stub/cmd/guard-stub", "../notifier/cmd/notifier", "../auditor/cmd/auditor", "."} {
 		out, err := exec.Command("go", "list", "-deps", binary).Output()
 		if err != nil {
 			t.Fatalf("listing the dependencies of %s: %v", binary, err)

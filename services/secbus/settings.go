@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/openclaw-security/bus/services/auditor"
 	guardstub "github.com/openclaw-security/bus/services/guard-stub"
 	"github.com/openclaw-security/bus/services/internal/config"
 	"github.com/openclaw-security/bus/services/notifier"
@@ -21,6 +22,7 @@ type upSettings struct {
 	Notifier  notifier.Config
 	Proxy     proxy.Config
 	GuardStub guardstub.Config
+	Auditor   auditor.Config
 	Retention config.Retention
 	Log       config.Log
 	Admin     config.Admin
@@ -133,6 +135,11 @@ func settingGroups() []config.Group {
 			Title: "Shipped guard",
 			Intro: "Read by `guard-stub`, and by `secbus up` if GUARD_ENABLED is true and GUARD_URL is unset.",
 			Keys:  config.Keys(guardstub.Config{}),
+		},
+		{
+			Title: "Auditor",
+			Intro: "Read by `auditor` and `secbus up`.",
+			Keys:  without(config.Keys(auditor.Config{}), config.NATS{}),
 		},
 		{
 			Title: "Operator's command",

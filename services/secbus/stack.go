@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/auditor"
 	guardstub "github.com/openclaw-security/bus/services/guard-stub"
 	"github.com/openclaw-security/bus/services/internal/bus"
 	"github.com/openclaw-security/bus/services/internal/config"
@@ -33,7 +34,8 @@ const shutdownWait = 10 * time.Second
 //
 //	embedded nats-server ◀── provision, then
 //	   ▲  ▲      │
-//	   │  │      └─▶ notifier ─▶ standard output
+//	   │  │      ├─▶ notifier ─▶ Telegram, webhook, standard output
+//	   │  │      └─▶ auditor ─▶ audit log
 //	   │  └── shipper tracee   ◀─ events.json
 //	   ├───── shipper suricata ◀─ eve.json
 //	   └───── proxy            ◀─ the agent's LLM requests ─▶ provider
@@ -184,6 +186,16 @@ func (s stack) services(url string, ids *natsd.Identities) ([]daemon.Service, er
 			return shipper.Run(ctx, cfg, rt)
 		}})
 	}
+	audit := s.settings.Auditor
+	if err := connectAs(&audit.NATS, url, ids, auditor.Role); err != nil {
+		return nil, err
+	}
+	if !filepath.IsAbs(audit.Dir) {
+		audit.Dir = filepath.Join(s.data, audit.Dir)
+	}
+	services = append(services, daemon.Service{Name: auditor.Role, Run: func(ctx context.Context, rt daemon.Runtime) error {
+		return auditor.Run(ctx, audit, rt)
+	}})
 	cfg := s.settings.Notifier
 	if err := connectAs(&cfg.NATS, url, ids, notifier.Role); err != nil {
 		return nil, err

@@ -312,7 +312,7 @@ func TestNewSinkBeginsWhereOthersStand(t *testing.T) {
 		}
 	}
 	slices.Sort(names)
-	if want := []string{"notifier-stdout", other.Durable, otherRoutine.Durable, routine.Durable, urgent.Durable}; !slices.Equal(names, slices.Sorted(slices.Values(want))) {
+	if want := []string{proto.DurableAuditor, proto.DurableNotifierStdout, other.Durable, otherRoutine.Durable, routine.Durable, urgent.Durable}; !slices.Equal(names, slices.Sorted(slices.Values(want))) {
 		t.Errorf("durables are %v", names)
 	}
 }

@@ -11,6 +11,7 @@ const (
 	RoleProvisioner = "provisioner"
 	RoleProxy       = "proxy"
 	RoleNotifier    = "notifier"
+	RoleAuditor     = "auditor"
 	RoleTail        = "tail"
 	RoleReplay      = "replay"
 	RoleOperator    = "operator"
@@ -52,7 +53,7 @@ func Roles(host string, sources []string, durables ...proto.Consumer) []Role {
 		roles = append(roles, shipper(host, source))
 	}
 	roles = append(roles, proxy(host))
-	roles = append(roles, consumers(durables)...)
+	roles = append(roles, consumers(host, durables)...)
 	roles = append(roles, tail(), operator(), replay())
 	for i := range roles {
 		roles[i].Subscribe = append(roles[i].Subscribe, InboxPrefix(roles[i].Name)+".>")
@@ -114,7 +115,7 @@ func proxy(host string) Role {
 }
 
 // consumers are the roles behind the durables, each with all of its own.
-func consumers(durables []proto.Consumer) []Role {
+func consumers(host string, durables []proto.Consumer) []Role {
 	var roles []Role
 	at := make(map[string]int)
 	for _, c := range durables {
@@ -136,8 +137,11 @@ func consumers(durables []proto.Consumer) []Role {
 		)
 	}
 	for i := range roles {
-		if roles[i].Name == RoleNotifier {
+		switch roles[i].Name {
+		case RoleNotifier:
 			roles[i].Publish = append(roles[i].Publish, notifier()...)
+		case RoleAuditor:
+			roles[i].Publish = append(roles[i].Publish, auditor(host)...)
 		}
 	}
 	return roles
@@ -159,6 +163,17 @@ func notifier() []string {
 		grants = append(grants, "$JS.API.STREAM.INFO."+s, directGet+s)
 	}
 	return grants
+}
+
+// auditor is what the auditor may beside fetching: read again what a crash has
+// cut off, and publish its checkpoints and what it has noticed.
+func auditor(host string) []string {
+	return []string{
+		ingest(proto.ClassEvent, host, RoleAuditor),
+		ingest(proto.ClassAlert, host, RoleAuditor),
+		directGet + proto.StreamAudit,
+		"$JS.API.STREAM.INFO." + proto.StreamAudit,
+	}
 }
 
 func tail() Role {
