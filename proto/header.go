@@ -7,15 +7,16 @@ const (
 	// used again.
 	HeaderEventID = "Event-Id"
 
-	// HeaderCheckpoint carries where the shipper stands after this message: for
-	// each file it still reads, the file's generation, the byte offset after the
-	// last published line and a hash of the bytes before it. The last message
-	// under [SourceFilter] is all a restarted shipper needs.
+	// HeaderCheckpoint carries where its source stands after this message, in the
+	// source's own form. A shipper tells for each file it still reads the file's
+	// generation, the byte offset after the last published line and a hash of the
+	// bytes before it; the LLM proxy, a place in its spool. The last message under
+	// [SourceFilter] is all that a restarted one needs.
 	HeaderCheckpoint = "Shipper-Checkpoint"
 
-	// HeaderInstance names the shipper process that published the message: a
-	// random word of its own. It tells a shipper whose acknowledgement was lost
-	// its own message from that of another process under the same name.
+	// HeaderInstance names the process that published the message: a random word
+	// of its own. It tells a publisher whose acknowledgement was lost its own
+	// message from that of another process under the same name.
 	HeaderInstance = "Shipper-Instance"
 )
 

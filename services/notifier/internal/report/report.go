@@ -224,7 +224,8 @@ func (m *maker) audit(s *bus.Stored) error {
 func (m *maker) silent(last map[string]*bus.Stored) {
 	for _, s := range last {
 		subject, err := proto.ParseSubject(s.Subject)
-		if err != nil || subject.Source == bus.RoleProxy || m.r.To.Sub(s.Time) < silentAfter {
+		own := err == nil && (subject.Source == bus.RoleProxy || subject.Source == bus.RoleAuditor)
+		if err != nil || own || m.r.To.Sub(s.Time) < silentAfter {
 			continue
 		}
 		m.r.Silent = append(m.r.Silent, Silent{subject.Host, subject.Source, s.Time})
