@@ -26,9 +26,13 @@ import (
 // headerRequestID tells the client which audit record is about its request.
 const headerRequestID = "X-Secbus-Request-Id"
 
-// maxClientNames bounds the names of tools and models that a record holds: they
-// are foreign text.
-const maxName = 200
+// Bounds of what a record holds: all of it is foreign, and the bus takes no
+// message without an end.
+const (
+	maxName     = 200 // bytes of a name
+	maxCalls    = 500 // tool calls; the rest is counted
+	maxFindings = 200 // each is an alert of its own all the same
+)
 
 // exchange is one request on its way through the proxy.
 type exchange struct {
@@ -44,6 +48,7 @@ type exchange struct {
 	record   proto.Audit
 	content  *content // nil unless content is recorded
 
+	findings   int   // made so far
 	addedUsage bool  // the proxy has asked for a usage chunk that the client did not ask for
 	stopped    error // why the answer's text may not go on
 }
@@ -162,7 +167,9 @@ func (x *exchange) found(findings []detect.Finding, tool string) error {
 		if f.Enforced && enforced == nil {
 			enforced = x.blocked(fmt.Errorf("detection %s: %s", f.Rule, f.Detail))
 		}
-		x.record.Findings = append(x.record.Findings, proto.Finding{Rule: f.Rule, Severity: f.Severity, Where: f.Where, Enforced: f.Enforced})
+		if x.findings++; len(x.record.Findings) < maxFindings {
+			x.record.Findings = append(x.record.Findings, proto.Finding{Rule: f.Rule, Severity: f.Severity, Where: f.Where, Enforced: f.Enforced})
+		}
 		x.p.metrics.findings.WithLabelValues(f.Rule, fmt.Sprint(f.Enforced)).Inc()
 		x.p.alert(x.alert(f, tool))
 	}

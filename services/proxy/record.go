@@ -56,7 +56,11 @@ func (x *exchange) note(o forward.Outcome) {
 	if r.ErrorType == "" {
 		r.ErrorType = clip(a.ErrorType)
 	}
-	for _, call := range a.ToolCalls {
+	for i, call := range a.ToolCalls {
+		if i == maxCalls {
+			r.ToolCalls = append(r.ToolCalls, proto.ToolCall{Name: fmt.Sprintf("(%d more)", len(a.ToolCalls)-i)})
+			break
+		}
 		verdict := proto.DecisionAllowed
 		if call.Refused != nil {
 			verdict = proto.DecisionBlocked
@@ -109,7 +113,7 @@ func (x *exchange) alert(f detect.Finding, tool string) *proto.Event {
 		where += " stopped"
 	}
 	e := &proto.Event{
-		ID:       proto.AuditID(fmt.Sprintf("%s %d %s", x.record.RequestID, len(x.record.Findings), f.Rule), "finding"),
+		ID:       proto.AuditID(fmt.Sprintf("%s %d %s", x.record.RequestID, x.findings, f.Rule), "finding"),
 		Time:     x.p.now().UTC(),
 		Host:     x.p.host,
 		Source:   source,
