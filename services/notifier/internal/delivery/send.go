@@ -118,7 +118,7 @@ func (d *Delivery) failed(ctx context.Context, err error) error {
 	p.UnderWay = false
 	d.state.Failures++
 	d.metrics.attempts.WithLabelValues(e.Class.String()).Inc()
-	d.Log.Warn("a message was not accepted", "err", e, "class", e.Class, "kind", p.Kind, "attempts", p.Attempts, "alerts", p.Alerts)
+	d.Log.Warn("a message was not accepted", "err", e, "class", e.Class.String(), "kind", p.Kind, "attempts", p.Attempts, "alerts", p.Alerts)
 	now, place := d.Clock.Now(), &d.state.Place
 	switch {
 	case e.Class == sink.Refused:

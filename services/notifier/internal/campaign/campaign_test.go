@@ -1,0 +1,125 @@
+package campaign
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/openclaw-security/bus/services/internal/bus"
+)
+
+// scale is how large a campaign is.
+type scale struct {
+	perMinute int
+	pause     time.Duration // between bursts of alerts
+	ackWait   time.Duration
+	drain     time.Duration // for what is left when the trouble is over
+}
+
+var (
+	// brief fits into a test run: the limit is high, and the server does not wait
+	// half a minute for a notifier that was killed.
+	brief = scale{60, 800 * time.Millisecond, 2 * time.Second, 90 * time.Second}
+	// long has the settings of production.
+	long = scale{10, 5 * time.Second, 30 * time.Second, 6 * time.Minute}
+)
+
+// trouble makes every kind of trouble once, or any for as long as d, to all chats
+// at the same time. It returns how often each happened.
+func (r *rig) trouble(seed uint64, d time.Duration) map[string]int {
+	r.t.Helper()
+	end := time.Now().Add(d)
+	ctx, cancel := context.WithTimeoutCause(r.t.Context(), d+overdue, errors.New("overdue"))
+	defer cancel()
+	acting, ctx := errgroup.WithContext(ctx)
+	var troubles []*trouble
+	for chat := range chats() {
+		x := newTrouble(r, seed, chat)
+		troubles = append(troubles, x)
+		acting.Go(func() error {
+			if d == 0 {
+				return x.everything(ctx)
+			}
+			return x.anything(ctx, end)
+		})
+	}
+	if err := acting.Wait(); err != nil {
+		r.t.Error(err)
+	}
+	happened := make(map[string]int)
+	for _, x := range troubles {
+		for _, name := range x.happened {
+			happened[name]++
+		}
+	}
+	return happened
+}
+
+// overdue is how much longer the trouble may take than it is to.
+const overdue = 6 * time.Minute
+
+// Whatever breaks, every alert is told of by a message that the chat has
+// accepted, a message that may repeat another says so, and no chat gets more
+// requests than it is to.
+func TestCampaign(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes half a minute")
+	}
+	seed, size := *campaignSeed, brief
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	if *campaignTime > 0 {
+		size = long
+	}
+	t.Logf("seed %d", seed)
+	r := newRig(t, size.perMinute, size.ackWait)
+	s, err := newSource(t.Context(), r.connect(bus.ShipperRole(source)), seed, size.pause)
+	r.must(err)
+	enough, published := make(chan struct{}), make(chan error, 1)
+	go func() { published <- s.run(t.Context(), enough) }()
+
+	began := time.Now()
+	happened := r.trouble(seed, *campaignTime)
+	close(enough)
+	r.must(<-published)
+	troubled := time.Since(began)
+	var left string
+	r.eventually("everything is delivered", size.drain, func() bool {
+		now := r.unfinished(len(s.ids))
+		if now != left && now != "" {
+			r.log.add("campaign: " + now)
+		}
+		left = now
+		return now == ""
+	})
+	if err := r.notifier.end((*process).stop); err != nil {
+		t.Error(err)
+	}
+	e, err := r.collect(t.Context(), s.ids, size.perMinute)
+	r.must(err)
+	if faults := e.faults(); len(faults) > 0 {
+		t.Errorf("%d faults:\n%s", len(faults), strings.Join(faults[:min(len(faults), 50)], "\n"))
+	}
+	var acts []string
+	for _, name := range slices.Sorted(maps.Keys(happened)) {
+		acts = append(acts, fmt.Sprintf("%s ×%d", name, happened[name]))
+	}
+	repeats := 0
+	for _, m := range e.messages {
+		if strings.HasPrefix(m.Text, label) {
+			repeats++
+		}
+	}
+	t.Logf("%s of trouble and %s to drain: %d alerts; notifier killed %d times, server %d times; %d requests, %d messages accepted, %d labelled, %d dead letters\n%s",
+		troubled.Round(time.Second), (time.Since(began) - troubled).Round(time.Second), len(e.alerts), r.notifier.kills, r.server.kills,
+		len(e.arrivals), len(e.messages), repeats, len(e.dead), strings.Join(acts, ", "))
+}
