@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/openclaw-security/bus/services/internal/bus"
+	"github.com/openclaw-security/bus/services/internal/dirlock"
 )
 
 const (
@@ -54,7 +55,7 @@ type Config struct {
 type Server struct {
 	dir  string
 	nats *server.Server
-	lock *dirLock
+	lock *dirlock.Lock
 }
 
 // Start starts a server and returns once it accepts clients. A directory that
@@ -68,16 +69,16 @@ func Start(cfg Config) (*Server, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("creating the NATS server's directory: %w", err)
 	}
-	lock, err := lockDir(cfg.Dir)
+	lock, err := dirlock.Take(cfg.Dir, ErrInUse)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkPort(cmp.Or(cfg.Listen, DefaultListen)); err != nil {
-		return nil, errors.Join(err, lock.release())
+		return nil, errors.Join(err, lock.Release())
 	}
 	n, err := server.NewServer(opts)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("preparing the NATS server: %w", err), lock.release())
+		return nil, errors.Join(fmt.Errorf("preparing the NATS server: %w", err), lock.Release())
 	}
 	n.SetLoggerV2(log, false, false, false)
 	s := &Server{dir: cfg.Dir, nats: n, lock: lock}
@@ -135,7 +136,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	go func() {
 		s.nats.Shutdown()
 		s.nats.WaitForShutdown()
-		done <- s.lock.release()
+		done <- s.lock.Release()
 	}()
 	select {
 	case err := <-done:

@@ -6,8 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 )
 
@@ -139,34 +137,3 @@ func syncDir(dir string) error {
 	}
 	return errors.Join(d.Sync(), d.Close())
 }
-
-// dirLock keeps a second auditor out. The kernel releases it when the process
-// ends, however it ends.
-type dirLock struct{ file *os.File }
-
-func lockDir(dir string) (*dirLock, error) {
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	l := &dirLock{f}
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		holder, _ := io.ReadAll(io.LimitReader(f, 32)) //nolint:errcheck // only for the message
-		return nil, errors.Join(fmt.Errorf("%s is %w, process %s", dir, ErrLocked, strings.TrimSpace(string(holder))), l.release())
-	}
-	if err == nil {
-		err = f.Truncate(0)
-	}
-	if err == nil {
-		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("locking %s: %w", dir, err), l.release())
-	}
-	return l, nil
-}
-
-// release frees the directory. The file stays: removing it would let a third
-// process lock a new file while a second still holds the old one.
-func (l *dirLock) release() error { return l.file.Close() }

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/openclaw-security/bus/services/internal/dirlock"
 )
 
 // ErrClosed reports a call after Close.
@@ -57,7 +59,7 @@ type Log struct {
 	now          func() time.Time
 	log          *slog.Logger
 	open         func(path string, flag int) (file, error)
-	lock         *dirLock
+	lock         *dirlock.Lock
 
 	tidying sync.Mutex // held by Tidy; taken before mu
 
@@ -147,7 +149,7 @@ func open(o Options, openFile func(string, int) (file, error), bounds limits) (*
 		return nil, err
 	}
 	var err error
-	if l.lock, err = lockDir(o.Dir); err != nil {
+	if l.lock, err = dirlock.Take(o.Dir, ErrLocked); err != nil {
 		return nil, err
 	}
 	if err := l.takeOver(o.KeyFile); err != nil {
@@ -198,7 +200,7 @@ func (l *Log) closeFiles() error {
 	if l.ledger.file != nil {
 		err = errors.Join(err, l.ledger.Close())
 	}
-	return errors.Join(err, l.lock.release())
+	return errors.Join(err, l.lock.Release())
 }
 
 func (l *Log) publicKey() ed25519.PublicKey { return l.key.Public().(ed25519.PublicKey) }

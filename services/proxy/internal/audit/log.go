@@ -13,6 +13,7 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
+	"github.com/openclaw-security/bus/services/internal/dirlock"
 	"github.com/openclaw-security/bus/services/proxy/internal/audit/spool"
 )
 
@@ -71,7 +72,7 @@ type Log struct {
 	log     *slog.Logger
 	now     func() time.Time
 	onState func(stream string, err error)
-	lock    *lock
+	lock    *dirlock.Lock
 	audits  *lane
 	alerts  *lane
 	losses  losses
@@ -115,7 +116,7 @@ func (l *Log) open(o Options) (err error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return err
 	}
-	if l.lock, err = lockDir(o.Dir); err != nil {
+	if l.lock, err = dirlock.Take(o.Dir, ErrInUse); err != nil {
 		return err
 	}
 	forAlerts := o.MaxBytes / alertShare
@@ -123,7 +124,7 @@ func (l *Log) open(o Options) (err error) {
 		l.alerts, err = openLane(o, proto.StreamSecurity, "alert", forAlerts)
 	}
 	if err != nil {
-		return errors.Join(err, l.lock.release())
+		return errors.Join(err, l.lock.Release())
 	}
 	return nil
 }
@@ -192,5 +193,5 @@ func (l *Log) check(s proto.Subject) error {
 func (l *Log) Close() error {
 	close(l.stop)
 	l.keeper.Wait()
-	return errors.Join(l.audits.spool.Close(), l.alerts.spool.Close(), l.lock.release())
+	return errors.Join(l.audits.spool.Close(), l.alerts.spool.Close(), l.lock.Release())
 }

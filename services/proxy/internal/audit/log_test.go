@@ -126,7 +126,8 @@ func gaps(t *testing.T, l *Log) []string {
 // TestGapIsReported fills the spool of audits, and looks at what the alerts say.
 func TestGapIsReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := openLog(t, t.TempDir(), func(o *Options) { o.MaxBytes = MinBytes })
+		dir := t.TempDir()
+		l := openLog(t, dir, func(o *Options) { o.MaxBytes = MinBytes })
 		fill(t, l)
 		if err := l.AppendAlert(alert("alert")); err != nil {
 			t.Errorf("an alert has no room where audits have none: %v", err)
@@ -157,9 +158,8 @@ func TestGapIsReported(t *testing.T) {
 			t.Errorf("after a minute %v", all)
 		}
 		fill(t, l)
-		dir := l.lock.file.Name()
 		closeLog(t, l)
-		l = openLog(t, strings.TrimSuffix(dir, "/lock"))
+		l = openLog(t, dir)
 		if all := gaps(t, l); len(all) != 3 {
 			t.Errorf("after the end %v", all)
 		}
