@@ -16,8 +16,9 @@ import (
 	"github.com/openclaw-security/bus/services/internal/bustest"
 )
 
-// stormSize is small by default, if large enough for more than one digest: copying 100,000 alerts into their stream takes an
-// embedded server that syncs every write more than a minute.
+// stormSize is small by default, if large enough for more than one digest:
+// copying 100,000 alerts into their stream takes an embedded server that syncs
+// every write more than a minute.
 var stormSize = flag.Int("storm", 10_000, "alerts in the storm of TestStorm")
 
 // A storm is drained in few messages that count every alert, and a critical one
