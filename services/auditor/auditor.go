@@ -12,6 +12,7 @@ package auditor
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,6 +45,7 @@ type auditor struct {
 	host    string
 	log     *chain.Log
 	index   *index.Index
+	past    past
 	conn    *bus.Conn
 	out     *slog.Logger
 	ready   *daemon.Readiness
@@ -74,7 +76,7 @@ func Run(ctx context.Context, cfg Config, rt daemon.Runtime) (err error) {
 		return fmt.Errorf("opening the audit log: %w", err)
 	}
 	defer func() { err = errors.Join(err, a.log.Close()) }()
-	if a.index, err = openIndex(ctx, cfg.Dir, a.log.Last(), rt.Log); err != nil {
+	if a.index, a.past, err = openIndex(ctx, cfg.Dir, a.log.Last(), rt.Log); err != nil {
 		return fmt.Errorf("opening the index of the audit log: %w", err)
 	}
 	defer func() { err = errors.Join(err, a.index.Close()) }()
@@ -95,14 +97,14 @@ func Run(ctx context.Context, cfg Config, rt daemon.Runtime) (err error) {
 	if consumer == nil {
 		return err
 	}
-	if err := a.recover(ctx); err != nil {
-		return err
-	}
 	last := a.log.Last()
 	a.out.Info("keeping the audit log", "dir", cfg.Dir, "log", last.Log, "records", last.Seq)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(a.indexed)
+		if err := a.recovered(ctx); err != nil {
+			return err
+		}
 		return a.keep(ctx, consumer)
 	})
 	group.Go(func() error { return a.follow(ctx) })
@@ -138,12 +140,31 @@ func (a *auditor) bind(ctx context.Context) (*bus.Consumer, error) {
 	}
 }
 
-// recover reads from the stream what a crash has cut off the log: the stream may
-// take it for delivered.
-func (a *auditor) recover(ctx context.Context) error {
-	if a.log.Stats().TornBytes == 0 {
+// recovered reads from the stream what a crash has cut off the log, and for a new
+// log all that the stream has: the stream may take it for delivered. It waits out
+// an absent bus and a full disk.
+func (a *auditor) recovered(ctx context.Context) error {
+	if a.log.Stats().TornBytes == 0 && a.log.Last().Seq > 0 {
 		return nil
 	}
+	for wait := minBackoff; ; wait = min(2*wait, maxBackoff) {
+		err := a.recover(ctx)
+		switch {
+		case err == nil, ctx.Err() != nil:
+			return nil
+		case bus.Permanent(err), !errors.Is(err, chain.ErrNoSpace) && errors.Is(err, errAppend):
+			return err
+		}
+		a.ready.Set("log", err)
+		a.out.Warn("reading again what the log lacks is delayed", "err", err, "retry_in", wait)
+		if !sleep(ctx, wait) {
+			return nil
+		}
+	}
+}
+
+// recover makes one attempt at it.
+func (a *auditor) recover(ctx context.Context) error {
 	var batch []chain.Record
 	flush := func() error {
 		err := a.append(ctx, batch)
@@ -223,6 +244,9 @@ func acknowledge(ctx context.Context, msgs []*bus.Msg) error {
 	return msgs[last].DoubleAck(ctx)
 }
 
+// errAppend is wrapped by what is wrong with the log rather than with the bus.
+var errAppend = errors.New("appending to the audit log")
+
 // append puts those of records that are new into the log, and hands them to the
 // index.
 func (a *auditor) append(ctx context.Context, records []chain.Record) error {
@@ -238,11 +262,11 @@ func (a *auditor) append(ctx context.Context, records []chain.Record) error {
 			n++
 		}
 		if err := a.log.Append(fresh[:n]); err != nil {
-			return fmt.Errorf("appending to the audit log: %w", err)
+			return fmt.Errorf("%w: %w", errAppend, err)
 		}
 		a.metrics.logged.Add(float64(n))
 		select {
-		case a.indexed <- indexing{append([]chain.Record(nil), fresh[:n]...), a.log.Last().Hash.String()}:
+		case a.indexed <- indexing{append([]chain.Record(nil), fresh[:n]...), headText(a.log.Last())}:
 		case <-ctx.Done():
 			return nil // the index catches up with the log at the next start
 		}
@@ -255,7 +279,9 @@ func (a *auditor) append(ctx context.Context, records []chain.Record) error {
 // its place, so that it is kept all the same.
 func record(id string, sequence uint64, stored time.Time, payload []byte) chain.Record {
 	if !usable(id) {
-		id = fmt.Sprintf("stream-%d", sequence)
+		// A sequence can be used again after a crash; not for the same content.
+		sum := sha256.Sum256(payload)
+		id = fmt.Sprintf("stream-%d-%x", sequence, sum[:6])
 	}
 	return chain.Record{ID: id, StreamSeq: sequence, Stored: stored, Payload: payload}
 }

@@ -169,7 +169,7 @@ func (r Reader) Reindex(ctx context.Context, log *slog.Logger) (records uint64, 
 	if err := index.Discard(indexFile(r.Dir)); err != nil {
 		return 0, err
 	}
-	x, err := openIndex(ctx, r.Dir, l.Last(), log)
+	x, _, err := openIndex(ctx, r.Dir, l.Last(), log)
 	if err != nil {
 		return 0, err
 	}

@@ -149,7 +149,7 @@ func (r Reader) compare(ctx context.Context, on History) (*Agreement, error) {
 		if first == 0 {
 			first = m.Sequence
 		}
-		id := record(m.Header.Get(proto.HeaderEventID), m.Sequence, m.Time, nil).ID
+		id := record(m.Header.Get(proto.HeaderEventID), m.Sequence, m.Time, m.Data).ID
 		l, ok := records[id]
 		switch {
 		case !ok && m.Sequence > last:

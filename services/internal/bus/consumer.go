@@ -18,6 +18,10 @@ const (
 	fetchRetry   = 250 * time.Millisecond
 )
 
+// fetchBytes bounds what one request brings, in bytes. It is far more than one
+// message may have.
+const fetchBytes = 16 << 20
+
 // Consumer is a durable to fetch from. It is safe for concurrent use.
 type Consumer struct {
 	conn    *Conn
@@ -78,7 +82,7 @@ func (c *Consumer) Fetch(ctx context.Context, limit int) ([]*Msg, error) {
 	// sent again until AckWait has passed. So the first request brings what is
 	// there and ends at once; the second waits a short time and ends with its
 	// only message; and ctx is looked at between requests.
-	ready := pullRequest{Batch: limit, NoWait: true}
+	ready := pullRequest{Batch: limit, MaxBytes: fetchBytes, NoWait: true}
 	next := pullRequest{Batch: 1, Expires: fetchExpiry}
 	for request := ready; ; {
 		msgs, err := c.pull(ctx, request)
@@ -128,9 +132,12 @@ func (c *Consumer) fatal(ctx context.Context, err error) error {
 // pullRequest is the body of a pull request (nats-server:
 // JSApiConsumerGetNextRequest).
 type pullRequest struct {
-	Batch   int           `json:"batch"`
-	NoWait  bool          `json:"no_wait,omitempty"`
-	Expires time.Duration `json:"expires,omitempty"`
+	Batch int `json:"batch"`
+	// Without a bound the server writes all of a batch at once, and takes a client
+	// that does not keep up for one that is stuck.
+	MaxBytes int           `json:"max_bytes,omitempty"`
+	NoWait   bool          `json:"no_wait,omitempty"`
+	Expires  time.Duration `json:"expires,omitempty"`
 }
 
 // pull makes one pull request and collects what it brings until the server ends
