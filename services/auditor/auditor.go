@@ -93,7 +93,7 @@ func Run(ctx context.Context, cfg Config, rt daemon.Runtime) (err error) {
 		return fmt.Errorf("connecting to the bus: %w", err)
 	}
 	defer a.conn.Close()
-	consumer, err := a.bind(ctx)
+	consumer, err := a.conn.AwaitBind(ctx, proto.StreamAudit, proto.DurableAuditor)
 	if consumer == nil {
 		return err
 	}
@@ -118,26 +118,6 @@ func openLog(cfg Config, log *slog.Logger) (*chain.Log, error) {
 		Dir: logDir(cfg.Dir), KeyFile: cfg.KeyFile, SegmentBytes: cfg.SegmentBytes,
 		KeepFor: cfg.KeepFor, KeepBytes: cfg.KeepBytes, Now: time.Now, Log: log,
 	})
-}
-
-// bind binds to the durable as soon as the bus answers. It returns no consumer
-// when ctx ends.
-func (a *auditor) bind(ctx context.Context) (*bus.Consumer, error) {
-	for wait := minBackoff; ; wait = min(2*wait, maxBackoff) {
-		consumer, err := a.conn.Bind(ctx, proto.StreamAudit, proto.DurableAuditor)
-		switch {
-		case err == nil:
-			return consumer, nil
-		case ctx.Err() != nil:
-			return nil, nil
-		case bus.Permanent(err):
-			return nil, fmt.Errorf("binding to the audit records: %w", err)
-		}
-		a.out.Warn("binding to the audit records is delayed", "err", err, "retry_in", wait)
-		if !sleep(ctx, wait) {
-			return nil, nil
-		}
-	}
 }
 
 // recovered reads from the stream what a crash has cut off the log, and for a new

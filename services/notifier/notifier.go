@@ -102,7 +102,7 @@ func (n *notifier) run(ctx context.Context) error {
 // feed delivers every alert by itself to s.
 func (n *notifier) feed(ctx context.Context, s sink.Sink, durable proto.Consumer) error {
 	n.rt.Ready.Expect(s.Name())
-	consumer, err := n.bind(ctx, durable)
+	consumer, err := n.conn.AwaitBind(ctx, durable.Stream, durable.Durable)
 	if consumer == nil {
 		return err
 	}
@@ -117,28 +117,6 @@ func (n *notifier) feed(ctx context.Context, s sink.Sink, durable proto.Consumer
 		metrics:  newMetrics(prometheus.WrapRegistererWith(prometheus.Labels{"sink": s.Name()}, n.rt.Metrics)),
 	}
 	return f.run(ctx)
-}
-
-// bind binds to a durable as soon as the bus answers. It returns no consumer
-// when ctx ends, and an error if the bus refuses for good.
-func (n *notifier) bind(ctx context.Context, durable proto.Consumer) (*bus.Consumer, error) {
-	for wait := minBackoff; ; wait = min(2*wait, maxBackoff) {
-		consumer, err := n.conn.Bind(ctx, durable.Stream, durable.Durable)
-		switch {
-		case err == nil:
-			return consumer, nil
-		case ctx.Err() != nil:
-			return nil, nil
-		case bus.Permanent(err):
-			return nil, fmt.Errorf("binding to the alerts: %w", err)
-		}
-		n.log.Warn("binding to the alerts is delayed", "err", err, "retry_in", wait)
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return nil, nil
-		}
-	}
 }
 
 // sleep waits, and reports whether ctx is still not done.

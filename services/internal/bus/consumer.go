@@ -42,6 +42,33 @@ func (c *Conn) Bind(ctx context.Context, stream, durable string) (*Consumer, err
 	return &Consumer{conn: c, stream: stream, durable: durable}, nil
 }
 
+// AwaitBind is Bind as soon as the bus answers: it waits out an absent server. It
+// returns no consumer and no error when ctx ends, and an error if the bus refuses
+// for good.
+func (c *Conn) AwaitBind(ctx context.Context, stream, durable string) (*Consumer, error) {
+	for wait := bindRetry; ; wait = min(2*wait, bindRetryMost) {
+		consumer, err := c.Bind(ctx, stream, durable)
+		switch {
+		case err == nil:
+			return consumer, nil
+		case ctx.Err() != nil:
+			return nil, nil
+		case Permanent(err):
+			return nil, err
+		}
+		c.log.Warn("binding is delayed", "durable", durable, "err", err, "retry_in", wait)
+		if pause(ctx, wait) != nil {
+			return nil, nil
+		}
+	}
+}
+
+// Waits between attempts to bind.
+const (
+	bindRetry     = 200 * time.Millisecond
+	bindRetryMost = 10 * time.Second
+)
+
 // Progress says how far a durable has got.
 type Progress struct {
 	Pending      uint64 // stored and not delivered yet
