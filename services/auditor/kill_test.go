@@ -23,6 +23,7 @@ import (
 	"github.com/openclaw-security/bus/services/internal/bus"
 	"github.com/openclaw-security/bus/services/internal/bustest"
 	"github.com/openclaw-security/bus/services/internal/daemon"
+	"github.com/openclaw-security/bus/services/internal/natsconf"
 	"github.com/openclaw-security/bus/services/internal/natsd"
 )
 
@@ -77,12 +78,12 @@ func serveNATS(dir, listen string) error {
 	return err
 }
 
-func identities(dir string) (*natsd.Identities, error) {
+func identities(dir string) (*natsconf.Identities, error) {
 	var names []string
 	for _, r := range bus.Roles(bustest.Host, nil) {
 		names = append(names, r.Name)
 	}
-	return natsd.LoadOrCreate(filepath.Join(dir, "keys"), names)
+	return natsconf.LoadOrCreate(filepath.Join(dir, "keys"), names)
 }
 
 // process is the test binary under one of the names above.
@@ -184,7 +185,7 @@ func (s *system) connect(role string) *bus.Conn {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	key, err := natsd.LoadSeed(ids.SeedFile(role))
+	key, err := natsconf.LoadSeed(ids.SeedFile(role))
 	if err != nil {
 		s.t.Fatal(err)
 	}

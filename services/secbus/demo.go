@@ -1,3 +1,5 @@
+//go:build !container
+
 package main
 
 import (
@@ -17,7 +19,7 @@ import (
 	"github.com/openclaw-security/bus/services/internal/bus"
 	"github.com/openclaw-security/bus/services/internal/daemon"
 	"github.com/openclaw-security/bus/services/internal/llmtest"
-	"github.com/openclaw-security/bus/services/internal/natsd"
+	"github.com/openclaw-security/bus/services/internal/natsconf"
 	"github.com/openclaw-security/bus/services/internal/render"
 	"github.com/openclaw-security/bus/services/internal/telegramtest"
 	"github.com/openclaw-security/bus/services/secbus/internal/demo"
@@ -198,7 +200,7 @@ func (d *demoRun) play(ctx context.Context, _ daemon.Runtime) error {
 
 // connect connects as the operator.
 func (d *demoRun) connect(ctx context.Context) (*bus.Conn, error) {
-	key, err := natsd.LoadSeed(filepath.Join(keysDir(filepath.Join(d.dir, "data")), bus.RoleOperator+".nk"))
+	key, err := natsconf.LoadSeed(filepath.Join(keysDir(filepath.Join(d.dir, "data")), bus.RoleOperator+".nk"))
 	if err != nil {
 		return nil, fmt.Errorf("loading the operator's key: %w", err)
 	}

@@ -1,3 +1,5 @@
+//go:build !container
+
 package main
 
 import (
@@ -6,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -129,11 +130,4 @@ func (d *demoRun) table(records []proto.Audit) error {
 		return fmt.Errorf("writing the records: %w", err)
 	}
 	return nil
-}
-
-func orDash(words []string) string {
-	if len(words) == 0 {
-		return "-"
-	}
-	return strings.Join(words, ", ")
 }

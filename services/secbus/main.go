@@ -32,8 +32,7 @@ const description = `The OpenClaw security bus: what the agent does, on NATS Jet
 Exit codes: 0 done; 1 failed; 2 wrong command line or setting; 3 something is missing or wrong (status, doctor, audit verify).`
 
 type commands struct {
-	Up        upCommand        `cmd:"" help:"Run everything in one process on an embedded NATS server."`
-	Demo      demoCommand      `cmd:"" help:"Play a recorded attack through the real pipeline and show the alerts."`
+	embeddedCommands
 	Tail      tailCommand      `cmd:"" help:"Show events as they are stored, and with --since those before."`
 	Replay    replayCommand    `cmd:"" help:"Show or send stored events again. Changes nothing that is stored."`
 	Status    statusCommand    `cmd:"" help:"Show streams, consumers and sources, and say what is missing."`
@@ -44,6 +43,7 @@ type commands struct {
 	Dead      deadCommand      `cmd:"" help:"Look at what could not be delivered, and try it again."`
 	Doctor    doctorCommand    `cmd:"" help:"Check that alerts can reach you."`
 	Rules     rulesCommand     `cmd:"" help:"Try out local rules."`
+	Keys      keysCommand      `cmd:"" help:"Make the keys of all roles for a NATS server of its own."`
 	Provision provisionCommand `cmd:"" help:"Create or migrate the streams and consumers of a NATS server."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 }

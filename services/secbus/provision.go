@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/openclaw-security/bus/services/internal/bus"
 	"github.com/openclaw-security/bus/services/internal/config"
@@ -11,9 +12,10 @@ import (
 
 type provisionCommand struct {
 	targetFlags
-	Replicas    int  `default:"1" help:"Replicas of each stream: 1, or 3 or 5 on a cluster of as many servers."`
-	AllowShrink bool `help:"Allow smaller limits than those in force, which deletes messages beyond them."`
-	JSON        bool `help:"Print what was done as JSON."`
+	Replicas    int           `default:"1" help:"Replicas of each stream: 1, or 3 or 5 on a cluster of as many servers."`
+	AllowShrink bool          `help:"Allow smaller limits than those in force, which deletes messages beyond them."`
+	Wait        time.Duration `default:"5s" help:"How long to wait for the server (${default}), and for the servers of a cluster to find each other."`
+	JSON        bool          `help:"Print what was done as JSON."`
 }
 
 // Help is shown by --help.
@@ -30,7 +32,7 @@ func (c *provisionCommand) Run(ctx context.Context, term terminal) error {
 	if err := config.Load(&settings, append(term.environ[:len(term.environ):len(term.environ)], "NATS_URL=", "NATS_NKEY_SEED=", "NATS_NKEY_SEED_FILE=")); err != nil {
 		return err
 	}
-	conn, err := c.connect(ctx, bus.RoleProvisioner, term)
+	conn, err := c.connectWithin(ctx, c.Wait, bus.RoleProvisioner, term)
 	if err != nil {
 		return err
 	}

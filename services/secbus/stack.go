@@ -1,7 +1,8 @@
+//go:build !container
+
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,12 +12,12 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/auditor"
 	guardstub "github.com/openclaw-security/bus/services/guard-stub"
 	"github.com/openclaw-security/bus/services/internal/bus"
 	"github.com/openclaw-security/bus/services/internal/config"
 	"github.com/openclaw-security/bus/services/internal/daemon"
+	"github.com/openclaw-security/bus/services/internal/natsconf"
 	"github.com/openclaw-security/bus/services/internal/natsd"
 	"github.com/openclaw-security/bus/services/notifier"
 	"github.com/openclaw-security/bus/services/proxy"
@@ -79,7 +80,7 @@ func (s stack) run(ctx context.Context, started func(running), extra ...daemon.S
 	}
 
 	up := running{url: server.URL(), tailSeed: ids.SeedFile(bus.RoleTail)}
-	up.context, err = natsd.WriteContext(s.context, natsd.CLIContext{
+	up.context, err = natsconf.WriteContext(s.context, natsconf.CLIContext{
 		Description: "OpenClaw security bus, read-only",
 		URL:         up.url,
 		SeedFile:    up.tailSeed,
@@ -123,12 +124,12 @@ func (s stack) run(ctx context.Context, started func(running), extra ...daemon.S
 }
 
 // serve starts the embedded server with an identity for each role.
-func (s stack) serve(roles []bus.Role) (*natsd.Server, *natsd.Identities, error) {
+func (s stack) serve(roles []bus.Role) (*natsd.Server, *natsconf.Identities, error) {
 	names := make([]string, len(roles))
 	for i, r := range roles {
 		names[i] = r.Name
 	}
-	ids, err := natsd.LoadOrCreate(keysDir(s.data), names)
+	ids, err := natsconf.LoadOrCreate(keysDir(s.data), names)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -150,8 +151,8 @@ func (s stack) serve(roles []bus.Role) (*natsd.Server, *natsd.Identities, error)
 }
 
 // provision creates or migrates the streams, as the only role that may.
-func (s stack) provision(ctx context.Context, url string, ids *natsd.Identities) error {
-	key, err := natsd.LoadSeed(ids.SeedFile(bus.RoleProvisioner))
+func (s stack) provision(ctx context.Context, url string, ids *natsconf.Identities) error {
+	key, err := natsconf.LoadSeed(ids.SeedFile(bus.RoleProvisioner))
 	if err != nil {
 		return fmt.Errorf("loading the provisioner's key: %w", err)
 	}
@@ -169,7 +170,7 @@ func (s stack) provision(ctx context.Context, url string, ids *natsd.Identities)
 }
 
 // services are the parts that work on the bus.
-func (s stack) services(url string, ids *natsd.Identities) ([]daemon.Service, error) {
+func (s stack) services(url string, ids *natsconf.Identities) ([]daemon.Service, error) {
 	var services []daemon.Service
 	for source, path := range map[string]string{
 		shipper.SourceSuricata: s.settings.Sensors.Suricata,
@@ -208,7 +209,7 @@ func (s stack) services(url string, ids *natsd.Identities) ([]daemon.Service, er
 // llm are the proxy and, if it is to have the shipped one, its guard. Their
 // addresses are opened at once, so that one in use is known before anything
 // starts.
-func (s stack) llm(ctx context.Context, url string, ids *natsd.Identities) (services []daemon.Service, addr string, err error) {
+func (s stack) llm(ctx context.Context, url string, ids *natsconf.Identities) (services []daemon.Service, addr string, err error) {
 	cfg := s.settings.Proxy
 	if err := connectAs(&cfg.NATS, url, ids, proxy.Role); err != nil {
 		return nil, "", err
@@ -237,34 +238,13 @@ func (s stack) llm(ctx context.Context, url string, ids *natsd.Identities) (serv
 }
 
 // connectAs makes settings those of role on the embedded server.
-func connectAs(settings *config.NATS, url string, ids *natsd.Identities, role string) error {
+func connectAs(settings *config.NATS, url string, ids *natsconf.Identities, role string) error {
 	seed, err := os.ReadFile(ids.SeedFile(role))
 	if err != nil {
 		return fmt.Errorf("loading the key of role %s: %w", role, err)
 	}
 	settings.URL, settings.NKeySeed = url, config.NewSecret(string(seed[:len(seed)-1]))
 	return nil
-}
-
-// limits are the retention settings as a plan has them.
-func limits(r config.Retention) map[string]bus.Limits {
-	return map[string]bus.Limits{
-		proto.StreamSecurity: {MaxBytes: r.SecurityMaxBytes, MaxAge: r.SecurityMaxAge},
-		proto.StreamAlerts:   {MaxBytes: r.AlertsMaxBytes, MaxAge: r.AlertsMaxAge},
-		proto.StreamAudit:    {MaxBytes: r.AuditMaxBytes, MaxAge: r.AuditMaxAge},
-		proto.StreamDead:     {MaxBytes: r.DeadMaxBytes, MaxAge: r.DeadMaxAge},
-	}
-}
-
-// storeLimit is what the server may use for all streams together. Beyond their
-// sum it needs no room of its own.
-func storeLimit(r config.Retention) int64 {
-	set := limits(r)
-	var sum int64
-	for _, stream := range proto.Streams() {
-		sum += cmp.Or(set[stream.Name].MaxBytes, stream.MaxBytes)
-	}
-	return sum
 }
 
 // sensorsWaited lists the sensors' files that do not exist yet.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/openclaw-security/bus/services/internal/bus"
 	"github.com/openclaw-security/bus/services/internal/config"
-	"github.com/openclaw-security/bus/services/internal/natsd"
+	"github.com/openclaw-security/bus/services/internal/natsconf"
 )
 
 // connectWait is how long a command waits for a server before it gives up: long
@@ -24,22 +24,28 @@ type targetFlags struct {
 	dataFlags
 	Server string `env:"NATS_URL" placeholder:"URL" help:"NATS server to talk to instead of the embedded bus."`
 	Key    string `env:"NATS_NKEY_SEED_FILE" placeholder:"FILE" type:"path" help:"File with the nkey seed to connect to --server with (or NATS_NKEY_SEED)."`
+	Keys   string `env:"SECBUS_KEYS" placeholder:"DIR" type:"path" help:"Directory with the seeds of all roles that the command may have to take, in place of --key."`
 }
 
 // connect connects as role.
 func (f targetFlags) connect(ctx context.Context, role string, term terminal) (*bus.Conn, error) {
+	return f.connectWithin(ctx, connectWait, role, term)
+}
+
+// connectWithin connects as role to a server that has until wait to answer.
+func (f targetFlags) connectWithin(ctx context.Context, wait time.Duration, role string, term terminal) (*bus.Conn, error) {
 	options := bus.Options{Role: role, Log: slog.New(slog.DiscardHandler)}
 	var err error
 	if f.Server != "" {
 		options.URL = f.Server
-		options.Key, err = f.serverKey(term)
+		options.Key, err = f.serverKey(role, term)
 	} else {
 		options.URL, options.Key, err = f.embedded(role)
 	}
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, connectWait, fmt.Errorf("no answer within %s", connectWait))
+	ctx, cancel := context.WithTimeoutCause(ctx, wait, fmt.Errorf("no answer within %s", wait))
 	defer cancel()
 	conn, err := bus.Connect(ctx, options)
 	if err != nil {
@@ -48,8 +54,15 @@ func (f targetFlags) connect(ctx context.Context, role string, term terminal) (*
 	return conn, nil
 }
 
-// serverKey reads the key for a server that is not ours.
-func (f targetFlags) serverKey(term terminal) (nkeys.KeyPair, error) {
+// serverKey reads role's key for a server that is not ours.
+func (f targetFlags) serverKey(role string, term terminal) (nkeys.KeyPair, error) {
+	if f.Keys != "" && f.Key == "" {
+		key, err := natsconf.LoadSeed(filepath.Join(f.Keys, role+".nk"))
+		if err != nil {
+			return nil, fmt.Errorf("loading the key of role %s: %w", role, err)
+		}
+		return key, nil
+	}
 	environ := []string{"NATS_URL=" + f.Server, "NATS_NKEY_SEED_FILE=" + f.Key}
 	if f.Key == "" {
 		environ = append(term.environ, "NATS_URL="+f.Server)
@@ -71,7 +84,7 @@ func (f targetFlags) embedded(role string) (string, nkeys.KeyPair, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	key, err := natsd.LoadSeed(filepath.Join(keysDir(data), role+".nk"))
+	key, err := natsconf.LoadSeed(filepath.Join(keysDir(data), role+".nk"))
 	if err != nil {
 		return "", nil, fmt.Errorf("loading the key of role %s: %w", role, err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
 	"github.com/openclaw-security/bus/services/internal/bustest"
+	"github.com/openclaw-security/bus/services/internal/natsconf"
 	"github.com/openclaw-security/bus/services/internal/natsd"
 )
 
@@ -116,7 +117,7 @@ func TestAnotherRolesKey(t *testing.T) {
 func TestKeyWithdrawn(t *testing.T) {
 	dir := t.TempDir()
 	roles := []bus.Role{{Name: "old", Subscribe: []string{bus.InboxPrefix("old") + ".>"}}, {Name: "new"}}
-	ids, err := natsd.LoadOrCreate(filepath.Join(dir, "keys"), []string{"old", "new"})
+	ids, err := natsconf.LoadOrCreate(filepath.Join(dir, "keys"), []string{"old", "new"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +126,7 @@ func TestKeyWithdrawn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := natsd.LoadSeed(ids.SeedFile("old"))
+	key, err := natsconf.LoadSeed(ids.SeedFile("old"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
+	"github.com/openclaw-security/bus/services/internal/natsconf"
 	"github.com/openclaw-security/bus/services/internal/natsd"
 )
 
@@ -32,7 +33,7 @@ type Bus struct {
 	dir    string
 	listen string // fixed after the first start
 	roles  []bus.Role
-	ids    *natsd.Identities
+	ids    *natsconf.Identities
 	server *natsd.Server
 }
 
@@ -78,7 +79,7 @@ func Start(t testing.TB, opts ...Option) *Bus {
 		names = append(names, r.Name)
 		b.roles[i].Publish = append(r.Publish, s.grants[r.Name]...)
 	}
-	ids, err := natsd.LoadOrCreate(filepath.Join(dir, "keys"), names)
+	ids, err := natsconf.LoadOrCreate(filepath.Join(dir, "keys"), names)
 	if err != nil {
 		t.Fatalf("making the bus's keys: %v", err)
 	}
@@ -114,7 +115,7 @@ func (b *Bus) Seed(t testing.TB, role string) string {
 // Key returns a role's key pair.
 func (b *Bus) Key(t testing.TB, role string) nkeys.KeyPair {
 	t.Helper()
-	key, err := natsd.LoadSeed(b.ids.SeedFile(role))
+	key, err := natsconf.LoadSeed(b.ids.SeedFile(role))
 	if err != nil {
 		t.Fatalf("loading the key of role %s: %v", role, err)
 	}

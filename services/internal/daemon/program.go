@@ -87,11 +87,12 @@ func (p Program[C]) main(proc process) int {
 	return p.run(cfg, log, proc.signals)
 }
 
-// parseArgs answers --help and --version, and refuses everything else.
+// parseArgs answers --help, --version and --health, and refuses everything else.
 func (p Program[C]) parseArgs(proc process) (code int, done bool) {
 	flags := flag.NewFlagSet(p.Name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	showVersion := flags.Bool("version", false, "")
+	health := flags.Bool("health", false, "")
 	err := flags.Parse(proc.args)
 	if err == nil && flags.NArg() > 0 {
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
@@ -106,6 +107,8 @@ func (p Program[C]) parseArgs(proc process) (code int, done bool) {
 	case *showVersion:
 		fmt.Fprintf(proc.stdout, "%s %s\n", p.Name, Version())
 		return exitOK, true
+	case *health:
+		return p.health(proc), true
 	}
 	return exitOK, false
 }

@@ -9,7 +9,7 @@ import (
 
 // writeUsage explains a program and every setting that it reads.
 func writeUsage(w io.Writer, name, synopsis string, keys []config.Key) {
-	fmt.Fprintf(w, "%s: %s\n\nUsage:\n  %s [--help | --version]\n\nSettings, from the environment:\n", name, synopsis, name)
+	fmt.Fprintf(w, "%s: %s\n\nUsage:\n  %s [--help | --version | --health]\n\n--health asks the running process, by ADMIN_ADDR, whether it can do its work.\n\nSettings, from the environment:\n", name, synopsis, name)
 	for _, key := range keys {
 		fmt.Fprintf(w, "\n  %s (%s)\n      %s\n", key.Name, describe(key), key.Doc)
 	}

@@ -1,8 +1,8 @@
 // Package natsd is the embedded NATS server: one process's JetStream on the
 // loopback interface, in which every client is an nkey user with the
-// permissions of one role, and every acknowledged message is on the disk.
+// permissions of one role (package natsconf), and every acknowledged message is
+// on the disk.
 //
-//	LoadOrCreate ─▶ one nkey seed per role, in files only the owner can read
-//	Start        ─▶ Server ─▶ URL
-//	                   └─ holds the directory's lock while it lives
+//	Start ─▶ Server ─▶ URL
+//	            └─ holds the directory's lock while it lives
 package natsd

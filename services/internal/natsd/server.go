@@ -17,6 +17,7 @@ import (
 
 	"github.com/openclaw-security/bus/services/internal/bus"
 	"github.com/openclaw-security/bus/services/internal/dirlock"
+	"github.com/openclaw-security/bus/services/internal/natsconf"
 )
 
 const (
@@ -25,8 +26,6 @@ const (
 	// DefaultMaxStore holds the streams of package proto at their default sizes.
 	DefaultMaxStore = 8 << 30
 
-	maxPayload   = 2 << 20  // the largest message, bytes
-	maxMemory    = 32 << 20 // for streams in memory, of which the bus has none
 	startTimeout = 30 * time.Second
 
 	watchInterval = time.Second // between looks at whether the server stores
@@ -155,16 +154,16 @@ func options(cfg Config) (*server.Options, error) {
 		ServerName:             "openclaw-bus",
 		Host:                   host,
 		Port:                   port,
-		MaxPayload:             maxPayload,
+		MaxPayload:             natsconf.MaxPayload,
 		JetStream:              true,
 		StoreDir:               cfg.Dir,
-		JetStreamMaxMemory:     maxMemory,
+		JetStreamMaxMemory:     natsconf.MaxMemory,
 		JetStreamMaxStore:      cmp.Or(cfg.MaxStore, DefaultMaxStore),
 		SyncAlways:             true, // an acknowledgement means on the disk
 		NoSigs:                 true, // signals are the process's own business
 		DisableJetStreamBanner: true,
 	}
-	accounts, err := Accounts(cfg.Roles, cfg.PublicKeys)
+	accounts, err := natsconf.Accounts(cfg.Roles, cfg.PublicKeys)
 	if err != nil {
 		return nil, err
 	}

@@ -17,15 +17,16 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/openclaw-security/bus/services/internal/bus"
+	"github.com/openclaw-security/bus/services/internal/natsconf"
 	"github.com/openclaw-security/bus/services/internal/natsd"
 )
 
 const deadline = 20 * time.Second
 
 // config is of a server with one role, which may do everything.
-func config(t *testing.T, dir string) (natsd.Config, *natsd.Identities) {
+func config(t *testing.T, dir string) (natsd.Config, *natsconf.Identities) {
 	t.Helper()
-	ids, err := natsd.LoadOrCreate(filepath.Join(dir, "keys"), []string{bus.RoleProvisioner})
+	ids, err := natsconf.LoadOrCreate(filepath.Join(dir, "keys"), []string{bus.RoleProvisioner})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +105,7 @@ func TestStartRefuses(t *testing.T) {
 func TestOnlyKnownKeysConnect(t *testing.T) {
 	cfg, ids := config(t, t.TempDir())
 	s := start(t, cfg)
-	key, err := natsd.LoadSeed(ids.SeedFile(bus.RoleProvisioner))
+	key, err := natsconf.LoadSeed(ids.SeedFile(bus.RoleProvisioner))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +174,7 @@ func TestMain(m *testing.M) {
 }
 
 func hold(dir string) int {
-	ids, err := natsd.LoadOrCreate(filepath.Join(dir, "keys"), []string{bus.RoleProvisioner})
+	ids, err := natsconf.LoadOrCreate(filepath.Join(dir, "keys"), []string{bus.RoleProvisioner})
 	if err != nil {
 		return 1
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/openclaw-security/bus/services/internal/bus"
+	"github.com/openclaw-security/bus/services/internal/natsconf"
 )
 
 func TestWatchTellsThatTheServerStoresNothingMore(t *testing.T) {
@@ -17,7 +18,7 @@ func TestWatchTellsThatTheServerStoresNothingMore(t *testing.T) {
 	for _, r := range roles {
 		names = append(names, r.Name)
 	}
-	ids, err := LoadOrCreate(filepath.Join(dir, "keys"), names)
+	ids, err := natsconf.LoadOrCreate(filepath.Join(dir, "keys"), names)
 	if err != nil {
 		t.Fatal(err)
 	}

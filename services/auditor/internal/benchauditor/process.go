@@ -15,6 +15,7 @@ import (
 	"github.com/openclaw-security/bus/services/auditor"
 	"github.com/openclaw-security/bus/services/internal/bus"
 	"github.com/openclaw-security/bus/services/internal/daemon"
+	"github.com/openclaw-security/bus/services/internal/natsconf"
 	"github.com/openclaw-security/bus/services/internal/natsd"
 )
 
@@ -61,12 +62,12 @@ func serve(ctx context.Context, dir, addr string) error {
 	return s.Shutdown(end)
 }
 
-func identities(dir string) (*natsd.Identities, error) {
+func identities(dir string) (*natsconf.Identities, error) {
 	var names []string
 	for _, r := range bus.Roles(host, nil) {
 		names = append(names, r.Name)
 	}
-	return natsd.LoadOrCreate(filepath.Join(dir, "keys"), names)
+	return natsconf.LoadOrCreate(filepath.Join(dir, "keys"), names)
 }
 
 // process is a child at work.
@@ -104,7 +105,7 @@ func (p *process) stop() error {
 // system is a server process and the means to talk to it.
 type system struct {
 	dir, url string
-	ids      *natsd.Identities
+	ids      *natsconf.Identities
 	server   *process
 }
 
@@ -142,7 +143,7 @@ func (s *system) provision(ctx context.Context) error {
 }
 
 func (s *system) connect(ctx context.Context, role string) (*bus.Conn, error) {
-	key, err := natsd.LoadSeed(s.ids.SeedFile(role))
+	key, err := natsconf.LoadSeed(s.ids.SeedFile(role))
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
-	"github.com/openclaw-security/bus/services/internal/natsd"
+	"github.com/openclaw-security/bus/services/internal/natsconf"
 	"github.com/openclaw-security/bus/services/internal/telegramtest"
 )
 
@@ -51,7 +51,7 @@ func (b *bench) naive(ctx context.Context) (o outcome, err error) {
 // tellNaively sends a message for each alert at once, and goes on to the next if
 // the chat says that it is too many.
 func tellNaively(ctx context.Context) error {
-	key, err := natsd.LoadSeed(os.Getenv("NATS_NKEY_SEED_FILE"))
+	key, err := natsconf.LoadSeed(os.Getenv("NATS_NKEY_SEED_FILE"))
 	if err != nil {
 		return err
 	}

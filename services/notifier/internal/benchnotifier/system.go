@@ -15,6 +15,7 @@ import (
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
 	"github.com/openclaw-security/bus/services/internal/config"
+	"github.com/openclaw-security/bus/services/internal/natsconf"
 	"github.com/openclaw-security/bus/services/internal/natsd"
 	"github.com/openclaw-security/bus/services/internal/telegramtest"
 	"github.com/openclaw-security/bus/services/notifier"
@@ -47,7 +48,7 @@ func durables() ([]proto.Consumer, error) {
 }
 
 // identities makes the keys of a directory's server, or reads them.
-func identities(dir string) ([]bus.Role, *natsd.Identities, error) {
+func identities(dir string) ([]bus.Role, *natsconf.Identities, error) {
 	consumers, err := durables()
 	if err != nil {
 		return nil, nil, err
@@ -57,7 +58,7 @@ func identities(dir string) ([]bus.Role, *natsd.Identities, error) {
 	for _, r := range roles {
 		names = append(names, r.Name)
 	}
-	ids, err := natsd.LoadOrCreate(filepath.Join(dir, "keys"), names)
+	ids, err := natsconf.LoadOrCreate(filepath.Join(dir, "keys"), names)
 	return roles, ids, err
 }
 
@@ -87,7 +88,7 @@ func serve(ctx context.Context) error {
 type system struct {
 	dir      string
 	url      string // of the bus
-	ids      *natsd.Identities
+	ids      *natsconf.Identities
 	server   *process
 	telegram *telegramtest.Server
 	api      string         // URL of the stand-in
@@ -161,7 +162,7 @@ func (s *system) connect(ctx context.Context, role string) (*bus.Conn, error) {
 	if c := s.conns[role]; c != nil {
 		return c, nil
 	}
-	key, err := natsd.LoadSeed(s.ids.SeedFile(role))
+	key, err := natsconf.LoadSeed(s.ids.SeedFile(role))
 	if err != nil {
 		return nil, err
 	}

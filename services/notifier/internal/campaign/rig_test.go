@@ -15,7 +15,7 @@ import (
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
 	"github.com/openclaw-security/bus/services/internal/config"
-	"github.com/openclaw-security/bus/services/internal/natsd"
+	"github.com/openclaw-security/bus/services/internal/natsconf"
 	"github.com/openclaw-security/bus/services/internal/telegramtest"
 	"github.com/openclaw-security/bus/services/notifier"
 )
@@ -34,7 +34,7 @@ type rig struct {
 	server   life
 	notifier life
 	url      string // of the bus
-	ids      *natsd.Identities
+	ids      *natsconf.Identities
 	operator *bus.Conn
 }
 
@@ -166,7 +166,7 @@ func (r *rig) must(err error) {
 // connect connects as a role until the test ends.
 func (r *rig) connect(role string) *bus.Conn {
 	r.t.Helper()
-	key, err := natsd.LoadSeed(r.ids.SeedFile(role))
+	key, err := natsconf.LoadSeed(r.ids.SeedFile(role))
 	r.must(err)
 	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
 	defer cancel()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
+	"github.com/openclaw-security/bus/services/internal/natsconf"
 	"github.com/openclaw-security/bus/services/internal/natsd"
 )
 
@@ -28,12 +29,12 @@ type serverTask struct {
 	Durables    []proto.Consumer
 }
 
-func loadIdentities(dir string, roles []bus.Role) (*natsd.Identities, error) {
+func loadIdentities(dir string, roles []bus.Role) (*natsconf.Identities, error) {
 	var names []string
 	for _, r := range roles {
 		names = append(names, r.Name)
 	}
-	return natsd.LoadOrCreate(dir, names)
+	return natsconf.LoadOrCreate(dir, names)
 }
 
 // playServer is what a server process does, until its input ends.

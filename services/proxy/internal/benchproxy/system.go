@@ -21,6 +21,7 @@ import (
 	"github.com/openclaw-security/bus/services/internal/config"
 	"github.com/openclaw-security/bus/services/internal/daemon"
 	"github.com/openclaw-security/bus/services/internal/llmtest"
+	"github.com/openclaw-security/bus/services/internal/natsconf"
 	"github.com/openclaw-security/bus/services/internal/natsd"
 	"github.com/openclaw-security/bus/services/proxy"
 )
@@ -117,12 +118,12 @@ func serveBare(ctx context.Context, addr, upstream string) error {
 	return nil
 }
 
-func identities(dir string) (*natsd.Identities, error) {
+func identities(dir string) (*natsconf.Identities, error) {
 	var names []string
 	for _, r := range bus.Roles(host, nil) {
 		names = append(names, r.Name)
 	}
-	return natsd.LoadOrCreate(filepath.Join(dir, "keys"), names)
+	return natsconf.LoadOrCreate(filepath.Join(dir, "keys"), names)
 }
 
 // system are the processes of a run.
@@ -191,7 +192,7 @@ func provision(ctx context.Context, addr, dir string) error {
 	if err != nil {
 		return err
 	}
-	k, err := natsd.LoadSeed(ids.SeedFile(bus.RoleProvisioner))
+	k, err := natsconf.LoadSeed(ids.SeedFile(bus.RoleProvisioner))
 	if err != nil {
 		return err
 	}

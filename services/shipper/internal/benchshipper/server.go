@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/openclaw-security/bus/services/internal/bus"
+	"github.com/openclaw-security/bus/services/internal/natsconf"
 	"github.com/openclaw-security/bus/services/internal/natsd"
 	"github.com/openclaw-security/bus/services/shipper"
 )
@@ -23,12 +24,12 @@ const (
 
 func roles() []bus.Role { return bus.Roles(host, []string{sourceBench}) }
 
-func identities(dir string) (*natsd.Identities, error) {
+func identities(dir string) (*natsconf.Identities, error) {
 	var names []string
 	for _, r := range roles() {
 		names = append(names, r.Name)
 	}
-	return natsd.LoadOrCreate(filepath.Join(dir, "keys"), names)
+	return natsconf.LoadOrCreate(filepath.Join(dir, "keys"), names)
 }
 
 // serve is the server process.
@@ -57,7 +58,7 @@ func serve(ctx context.Context) error {
 type system struct {
 	dir     string
 	url     string
-	ids     *natsd.Identities
+	ids     *natsconf.Identities
 	process *process
 }
 
@@ -96,7 +97,7 @@ func freeAddr() (string, error) {
 }
 
 func (s *system) connect(role string) (*bus.Conn, error) {
-	key, err := natsd.LoadSeed(s.ids.SeedFile(role))
+	key, err := natsconf.LoadSeed(s.ids.SeedFile(role))
 	if err != nil {
 		return nil, err
 	}

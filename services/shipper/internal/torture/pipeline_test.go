@@ -12,7 +12,7 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
-	"github.com/openclaw-security/bus/services/internal/natsd"
+	"github.com/openclaw-security/bus/services/internal/natsconf"
 )
 
 const source = "suricata"
@@ -25,7 +25,7 @@ type pipeline struct {
 	t      *testing.T
 	path   string // what the shipper follows
 	log    *transcript
-	ids    *natsd.Identities
+	ids    *natsconf.Identities
 	server serverTask
 
 	shipperProcess, serverProcess *process
@@ -73,7 +73,7 @@ func (p *pipeline) connect(role string) *bus.Conn {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), startTimeout)
 	defer cancel()
-	key, err := natsd.LoadSeed(p.ids.SeedFile(role))
+	key, err := natsconf.LoadSeed(p.ids.SeedFile(role))
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func (p *pipeline) startServer() error {
 }
 
 func (p *pipeline) startShipper() error {
-	key, err := natsd.LoadSeed(p.ids.SeedFile(bus.ShipperRole(source)))
+	key, err := natsconf.LoadSeed(p.ids.SeedFile(bus.ShipperRole(source)))
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"github.com/openclaw-security/bus/services/internal/bus"
+	"github.com/openclaw-security/bus/services/internal/natsconf"
 	"github.com/openclaw-security/bus/services/internal/natsd"
 )
 
@@ -24,12 +25,12 @@ const host = "box1"
 
 func roles() []bus.Role { return bus.Roles(host, []string{source}) }
 
-func loadIdentities(dir string) (*natsd.Identities, error) {
+func loadIdentities(dir string) (*natsconf.Identities, error) {
 	var names []string
 	for _, r := range roles() {
 		names = append(names, r.Name)
 	}
-	return natsd.LoadOrCreate(dir, names)
+	return natsconf.LoadOrCreate(dir, names)
 }
 
 // serving is what a server process says when clients can connect.

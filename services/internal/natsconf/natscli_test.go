@@ -1,19 +1,19 @@
-package natsd_test
+package natsconf_test
 
 import (
 	"os"
 	"path/filepath"
 	"testing"
 
-	"github.com/openclaw-security/bus/services/internal/natsd"
+	"github.com/openclaw-security/bus/services/internal/natsconf"
 )
 
 func TestWriteContext(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("XDG_CONFIG_HOME", dir)
-	c := natsd.CLIContext{Description: "the bus", URL: "nats://127.0.0.1:4222", SeedFile: "/keys/tail.nk", InboxPrefix: "_INBOX_tail"}
+	c := natsconf.CLIContext{Description: "the bus", URL: "nats://127.0.0.1:4222", SeedFile: "/keys/tail.nk", InboxPrefix: "_INBOX_tail"}
 	for range 2 { // the second replaces the first
-		path, err := natsd.WriteContext("openclaw", c)
+		path, err := natsconf.WriteContext("openclaw", c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -39,7 +39,7 @@ func TestWriteContext(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"../openclaw", "a/b", ""} {
-		if path, err := natsd.WriteContext(name, c); err == nil {
+		if path, err := natsconf.WriteContext(name, c); err == nil {
 			t.Errorf("name %q gave %s", name, path)
 		}
 	}

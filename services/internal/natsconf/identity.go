@@ -1,4 +1,4 @@
-package natsd
+package natsconf
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package natsd_test
+package natsconf_test
 
 import (
 	"maps"
@@ -9,16 +9,16 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/openclaw-security/bus/services/internal/natsd"
+	"github.com/openclaw-security/bus/services/internal/natsconf"
 )
 
 func TestLoadOrCreate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "keys")
-	first, err := natsd.LoadOrCreate(dir, []string{"one", "two"})
+	first, err := natsconf.LoadOrCreate(dir, []string{"one", "two"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := natsd.LoadOrCreate(dir, []string{"one", "two", "three"})
+	second, err := natsconf.LoadOrCreate(dir, []string{"one", "two", "three"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func TestLoadOrCreate(t *testing.T) {
 	if want := []string{"one.nk -rw-------", "three.nk -rw-------", "two.nk -rw-------"}; !slices.Equal(names, want) {
 		t.Errorf("files %q, want %q", names, want)
 	}
-	key, err := natsd.LoadSeed(second.SeedFile("three"))
+	key, err := natsconf.LoadSeed(second.SeedFile("three"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestLoadOrCreateAtOnce(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range results {
 		group.Go(func() {
-			ids, err := natsd.LoadOrCreate(dir, roles)
+			ids, err := natsconf.LoadOrCreate(dir, roles)
 			if err != nil {
 				t.Error(err)
 				return
@@ -87,14 +87,14 @@ func TestSeedFilesAreKeptPrivate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "keys")
-			ids, err := natsd.LoadOrCreate(dir, []string{"one"})
+			ids, err := natsconf.LoadOrCreate(dir, []string{"one"})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if err := test.spoil(dir, ids.SeedFile("one")); err != nil {
 				t.Fatal(err)
 			}
-			_, err = natsd.LoadOrCreate(dir, []string{"one"})
+			_, err = natsconf.LoadOrCreate(dir, []string{"one"})
 			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), secret) {
 				t.Errorf("got %v, want %q in it", err, test.want)
 			}

@@ -1,4 +1,4 @@
-package natsd_test
+package natsconf_test
 
 import (
 	"flag"
@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/openclaw-security/bus/services/internal/bus"
-	"github.com/openclaw-security/bus/services/internal/natsd"
+	"github.com/openclaw-security/bus/services/internal/natsconf"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -20,7 +20,7 @@ func TestAccounts(t *testing.T) {
 	for _, r := range roles {
 		keys[r.Name] = "U_KEY_OF_" + r.Name
 	}
-	got, err := natsd.Accounts(roles, keys)
+	got, err := natsconf.Accounts(roles, keys)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,75 @@
+package natsconf
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/openclaw-security/bus/services/internal/bus"
+)
+
+// Bounds of a server of the bus, embedded or not, in bytes.
+const (
+	// MaxPayload is the largest message.
+	MaxPayload = 2 << 20
+	// MaxMemory is for streams in memory, of which the bus has none.
+	MaxMemory = 32 << 20
+)
+
+// Ports of a server that runs on its own. Monitoring is for the health check
+// beside it and for nobody else: it has no authentication and tells who is
+// connected.
+const (
+	clientPort  = 4222
+	clusterPort = 6222
+	// MonitorAddr is where the server answers its own health check.
+	MonitorAddr = "127.0.0.1:8222"
+)
+
+// Server is what a NATS server that runs on its own must know.
+type Server struct {
+	// Roles and PublicKeys are as for [Accounts].
+	Roles      []bus.Role
+	PublicKeys map[string]string
+	// StoreDir is where it keeps the streams.
+	StoreDir string
+	// MaxStore bounds all streams together, in bytes.
+	MaxStore int64
+	// Cluster are the names of the servers of a cluster, this one included; empty
+	// is a server that stands alone. Each takes its own name from the
+	// environment variable NATS_SERVER_NAME, so that they share one file.
+	Cluster []string
+	// Password is what the servers of a cluster know each other by.
+	Password string
+}
+
+// Config renders the configuration file. It holds public keys and, for a
+// cluster, the password.
+func (s Server) Config() (string, error) {
+	accounts, err := Accounts(s.Roles, s.PublicKeys)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	b.WriteString("# Written by secbus keys init; changes are lost. Nobody may connect without a key.\n")
+	name := `"openclaw-bus"`
+	if len(s.Cluster) > 0 {
+		name = "$NATS_SERVER_NAME"
+	}
+	fmt.Fprintf(&b, "server_name: %s\nlisten: \"0.0.0.0:%d\"\nhttp: %q\nmax_payload: %d\n", name, clientPort, MonitorAddr, MaxPayload)
+	// The server's default is to sync every two minutes: what it has acknowledged
+	// would be lost with the machine.
+	fmt.Fprintf(&b, "jetstream {\n  store_dir: %q\n  max_file_store: %d\n  max_memory_store: %d\n  sync_interval: always\n}\n", s.StoreDir, s.MaxStore, MaxMemory)
+	if len(s.Cluster) > 0 {
+		if s.Password == "" {
+			return "", errors.New("a cluster without a password would let in whoever reaches it")
+		}
+		fmt.Fprintf(&b, "cluster {\n  name: openclaw\n  listen: \"0.0.0.0:%d\"\n  authorization { user: route, password: %q }\n  routes: [\n", clusterPort, s.Password)
+		for _, host := range s.Cluster {
+			fmt.Fprintf(&b, "    \"nats://route:%s@%s:%d\"\n", s.Password, host, clusterPort)
+		}
+		b.WriteString("  ]\n}\n")
+	}
+	b.WriteString(accounts)
+	return b.String(), nil
+}

@@ -1,0 +1,5 @@
+//go:build container
+
+package main
+
+type embeddedCommands struct{}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/openclaw-security/bus/services/internal/bus"
+	"github.com/openclaw-security/bus/services/internal/config"
+	"github.com/openclaw-security/bus/services/internal/natsconf"
+	"github.com/openclaw-security/bus/services/notifier"
+)
+
+type keysCommand struct {
+	Init keysInitCommand `cmd:"" help:"Make the keys that are missing and write the configuration of the NATS server that accepts them."`
+	Show keysShowCommand `cmd:"" help:"Print the seed of a role's key, to use it elsewhere."`
+}
+
+// keysSettings decide which roles there are and what they may do.
+type keysSettings struct {
+	Host      string `env:"OPENCLAW_HOST" doc:"Name of this machine on the bus."`
+	Sensors   sensorSettings
+	Notifier  notifier.Config
+	Retention config.Retention
+}
+
+type keysInitCommand struct {
+	Dir     string   `required:"" placeholder:"DIR" type:"path" help:"Where the keys are: one directory for each process, with the seeds that it is to have."`
+	Config  string   `required:"" placeholder:"FILE" type:"path" help:"The NATS server's configuration file to write."`
+	Store   string   `default:"/data/jetstream" placeholder:"DIR" help:"Where that server keeps the streams (${default})."`
+	Cluster []string `env:"NATS_CLUSTER" placeholder:"HOST" help:"Names of all servers of a cluster, three or five; each finds its own in NATS_SERVER_NAME."`
+	Rotate  []string `placeholder:"ROLE" help:"Roles whose keys are replaced by new ones."`
+}
+
+// Help is shown by --help.
+func (keysInitCommand) Help() string {
+	return "Repeating it changes nothing unless the settings have changed: OPENCLAW_HOST, SECBUS_SOURCES, TELEGRAM_CHAT_ID and WEBHOOK_URL decide which roles there are and what they may do, SECURITY_MAX_BYTES and the like how much the server may store. A server that is running has to be restarted, or sent SIGHUP, to read what was changed; a process whose key was replaced has to be restarted too."
+}
+
+// Run makes keys and writes the configuration.
+func (c *keysInitCommand) Run(term terminal) error {
+	var settings keysSettings
+	if err := config.Load(&settings, append(term.environ[:len(term.environ):len(term.environ)], "NATS_URL=", "NATS_NKEY_SEED=", "NATS_NKEY_SEED_FILE=")); err != nil {
+		return err
+	}
+	if n := len(c.Cluster); n == 1 || n == 2 || n > 0 && n%2 == 0 {
+		return fmt.Errorf("a cluster of %d servers cannot lose one and go on: name 3 or 5", n)
+	}
+	roles := bus.Roles(config.HostName(settings.Host), append(expectedSources(), settings.Sensors.Others...), settings.Notifier.Consumers()...)
+	keys, made, err := c.keys(roles, settings.Sensors.Others)
+	if err != nil {
+		return err
+	}
+	server := natsconf.Server{
+		Roles:      roles,
+		PublicKeys: keys,
+		StoreDir:   c.Store,
+		MaxStore:   storeLimit(settings.Retention),
+		Cluster:    c.Cluster,
+	}
+	if len(c.Cluster) > 0 {
+		if server.Password, err = clusterPassword(c.Config + ".password"); err != nil {
+			return err
+		}
+	}
+	text, err := server.Config()
+	if err != nil {
+		return fmt.Errorf("rendering the server's configuration: %w", err)
+	}
+	changed, err := writeChanged(c.Config, []byte(text))
+	if err != nil {
+		return fmt.Errorf("writing the server's configuration: %w", err)
+	}
+	what := "unchanged"
+	if changed {
+		what = "written; restart the NATS server if it is running"
+	}
+	_, err = fmt.Fprintf(term.stdout, "%d keys in %s, %d of them new; %s %s\n", len(keys), c.Dir, made, c.Config, what)
+	return err
+}
+
+// keys returns the public keys of roles and how many had to be made.
+func (c *keysInitCommand) keys(roles []bus.Role, others []string) (keys map[string]string, made int, err error) {
+	for _, name := range c.Rotate {
+		if !slices.ContainsFunc(roles, func(r bus.Role) bool { return r.Name == name }) {
+			return nil, 0, fmt.Errorf("there is no role %q; %s", name, roleNames(roles))
+		}
+	}
+	keys = make(map[string]string)
+	for _, role := range roles {
+		dir := filepath.Join(c.Dir, keyHolder(role.Name, others))
+		seed := filepath.Join(dir, role.Name+".nk")
+		if slices.Contains(c.Rotate, role.Name) {
+			if err := os.Remove(seed); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, 0, fmt.Errorf("removing the old key of role %s: %w", role.Name, err)
+			}
+		}
+		if _, err := os.Lstat(seed); errors.Is(err, fs.ErrNotExist) {
+			made++
+		}
+		ids, err := natsconf.LoadOrCreate(dir, []string{role.Name})
+		if err != nil {
+			return nil, 0, err
+		}
+		keys[role.Name] = ids.PublicKeys()[role.Name]
+	}
+	return keys, made, nil
+}
+
+// keyHolder is the process that has a role's key: the operator's command has
+// those of all that it does, and the shippers of further sources share a place,
+// because nobody can know them beforehand.
+func keyHolder(role string, others []string) string {
+	switch {
+	case role == bus.RoleTail || role == bus.RoleReplay:
+		return bus.RoleOperator
+	case slices.ContainsFunc(others, func(source string) bool { return role == bus.ShipperRole(source) }):
+		return "sources"
+	}
+	return role
+}
+
+func roleNames(roles []bus.Role) string {
+	names := make([]string, len(roles))
+	for i, r := range roles {
+		names[i] = r.Name
+	}
+	return "there are " + strings.Join(names, ", ")
+}
+
+// clusterPassword reads the password of a cluster's servers, and first makes it.
+func clusterPassword(file string) (string, error) {
+	text, err := os.ReadFile(file)
+	if err == nil && len(text) > 0 {
+		return string(text), nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("reading the cluster's password: %w", err)
+	}
+	password := rand.Text()
+	if err := os.WriteFile(file, []byte(password), 0o600); err != nil {
+		return "", fmt.Errorf("writing the cluster's password: %w", err)
+	}
+	return password, nil
+}
+
+// writeChanged puts text into file, whole or not at all, unless that is what is
+// there.
+func writeChanged(file string, text []byte) (changed bool, err error) {
+	have, err := os.ReadFile(file)
+	if err == nil && bytes.Equal(have, text) {
+		return false, nil
+	}
+	temporary := file + ".new"
+	if err := os.WriteFile(temporary, text, 0o600); err != nil {
+		return false, err
+	}
+	return true, os.Rename(temporary, file)
+}
+
+type keysShowCommand struct {
+	Role string `arg:"" help:"The role, such as tail."`
+	Dir  string `required:"" env:"SECBUS_KEYS" placeholder:"DIR" type:"path" help:"Directory with the role's seed."`
+}
+
+// Help is shown by --help.
+func (keysShowCommand) Help() string {
+	return "Whoever has the seed may do what the role may. `secbus keys show tail` is for reading the bus from another machine: nats --nkey FILE --inbox-prefix _INBOX_tail sub 'security.>'"
+}
+
+// Run prints the seed.
+func (c *keysShowCommand) Run(term terminal) error {
+	key, err := natsconf.LoadSeed(filepath.Join(c.Dir, c.Role+".nk"))
+	if err != nil {
+		return fmt.Errorf("loading the key of role %s: %w", c.Role, err)
+	}
+	seed, err := key.Seed()
+	if err != nil {
+		return fmt.Errorf("reading the seed of role %s: %w", c.Role, err)
+	}
+	_, err = fmt.Fprintf(term.stdout, "%s\n", seed)
+	return err
+}
