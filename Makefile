@@ -1,6 +1,7 @@
 # The OpenClaw security bus. `make` alone lists what there is.
 #
-# Needs Go (the version in go.mod), make and git; nothing else.
+# Needs Go (the version in go.mod), make and git; what runs in containers needs
+# Docker with compose, and no Go.
 
 GO      ?= go
 BIN     := bin
@@ -12,7 +13,7 @@ SOURCES := $(shell git ls-files -co --exclude-standard '*.go' '*.json' go.mod go
 
 .PHONY: help
 help: ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z- ]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(BIN)/secbus ## play a recorded attack through the real pipeline and show the alerts
@@ -41,6 +42,38 @@ RACE := $(if $(filter 1,$(shell CGO_ENABLED= $(GO) env CGO_ENABLED)),-race,)
 test: ## run every test that needs no Docker, with the race detector
 	$(if $(RACE),,@echo "no C compiler found: testing without the race detector")
 	$(GO) test $(RACE) -timeout 15m ./...
+
+# What is built under the tag that .env.security names says which source it is of.
+COMPOSE := docker compose
+IMAGES  := SECURITY_BUILD=$(VERSION) SECURITY_REVISION=$(shell git rev-parse HEAD 2>/dev/null) SOURCE_DATE_EPOCH=$(shell git log -1 --format=%ct 2>/dev/null)
+
+.PHONY: images
+images: ## build the container images
+	@$(IMAGES) $(COMPOSE) --profile '*' build
+
+.PHONY: up
+up: images ## start the stack in containers, as .env.security says
+	@$(COMPOSE) up -d
+
+.PHONY: down
+down: ## stop the containers; what is stored stays
+	@$(COMPOSE) --profile '*' down
+
+.PHONY: logs
+logs: ## follow the containers' logs
+	@$(COMPOSE) logs -f --tail 20
+
+.PHONY: tail replay status doctor
+tail replay status doctor: ## look at the stack in containers; ARGS='--since 2h' are passed on
+	@$(COMPOSE) run --rm secbus $@ $(ARGS)
+
+.PHONY: test-docker
+test-docker: ## test the images and the compose file in containers
+	@./scripts/test-docker.sh
+
+.PHONY: bench-compose-idle
+bench-compose-idle: ## measure the memory of the idle stack, container by container
+	@./scripts/bench-compose-idle.sh
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (default 20s) each

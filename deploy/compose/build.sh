@@ -27,6 +27,7 @@ for holder in shipper-suricata shipper-tracee proxy notifier auditor provisioner
   mkdir -p "/out/keys/seeds/$holder"
 done
 chmod 700 /out/data/data /out/keys/server /out/keys/seeds/*
-mkdir -p /out/certs/etc/ssl/certs
+mkdir -p /out/certs/etc/ssl/certs /out/mappings
 cp /etc/ssl/certs/ca-certificates.crt /out/certs/etc/ssl/certs/
+cp -r mappings /out/mappings/
 find /out -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +

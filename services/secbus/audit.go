@@ -31,7 +31,7 @@ type auditCommand struct {
 // logFlags choose the audit log that a command reads.
 type logFlags struct {
 	dataFlags
-	Log string `placeholder:"DIR" type:"path" help:"Directory of the audit log (AUDIT_DIR of the auditor); audit in the data directory by default."`
+	Log string `env:"SECBUS_AUDIT" placeholder:"DIR" type:"path" help:"Directory of the audit log (AUDIT_DIR of the auditor); audit in the data directory by default."`
 }
 
 // reader opens the log for reading.
@@ -189,7 +189,7 @@ func (c *auditExportCommand) Run(ctx context.Context, term terminal) error {
 
 type auditVerifyCommand struct {
 	targetFlags
-	Log       string `placeholder:"DIR" type:"path" help:"Directory of the audit log (AUDIT_DIR of the auditor); audit in the data directory by default."`
+	Log       string `env:"SECBUS_AUDIT" placeholder:"DIR" type:"path" help:"Directory of the audit log (AUDIT_DIR of the auditor); audit in the data directory by default."`
 	PublicKey string `placeholder:"FILE" type:"path" help:"The log's public key from where you have kept it; the one beside the log proves less."`
 	Offline   bool   `help:"Do not compare with the bus."`
 	JSON      bool   `help:"Print as JSON."`

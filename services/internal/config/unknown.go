@@ -10,9 +10,10 @@ import (
 // foreign prefix look like a misspelt setting of ours.
 const maxTypos = 2
 
-// foreignWord begins the settings of OpenClaw itself, beside which the bus runs.
-// One of ours begins with it too.
-const foreignWord = "OPENCLAW"
+// foreign reports whether word begins the settings of another program beside
+// which the bus runs: OpenClaw's, and docker compose's. Some that we read begin
+// with it too.
+func foreign(word string) bool { return word == "OPENCLAW" || word == "COMPOSE" }
 
 // An UnknownKey is an environment variable that looks like one of our settings
 // and is none, so that setting it does nothing.
@@ -33,7 +34,7 @@ func Unknown(environ []string, known []Key) []UnknownKey {
 	words := make(map[string]bool)
 	for _, key := range known {
 		names = append(names, key.Names()...)
-		if word, _, ok := strings.Cut(key.Name, "_"); ok && word != foreignWord {
+		if word, _, ok := strings.Cut(key.Name, "_"); ok && !foreign(word) {
 			words[word] = true
 		}
 	}

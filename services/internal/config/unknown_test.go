@@ -13,6 +13,7 @@ func TestUnknown(t *testing.T) {
 		Telegram config.Telegram
 		Log      config.Log
 		Host     string `env:"OPENCLAW_HOST"`
+		Profiles string `env:"COMPOSE_PROFILES"`
 	}{})
 	tests := []struct {
 		name    string
@@ -26,6 +27,7 @@ func TestUnknown(t *testing.T) {
 		{"half remembered", []string{"TELEGRAM_TOKEN=1"}, []config.UnknownKey{{"TELEGRAM_TOKEN", "TELEGRAM_BOT_TOKEN"}}},
 		{"file of what is no secret", []string{"TELEGRAM_CHAT_ID_FILE=1"}, []config.UnknownKey{{"TELEGRAM_CHAT_ID_FILE", "TELEGRAM_CHAT_ID"}}},
 		{"OpenClaw's own", []string{"OPENCLAW_GATEWAY_TOKEN=1", "OPENCLAW_HOTS=1"}, []config.UnknownKey{{"OPENCLAW_HOTS", "OPENCLAW_HOST"}}},
+		{"compose's own", []string{"COMPOSE_FILE=a.yaml", "COMPOSE_PROFILE=guard"}, []config.UnknownKey{{"COMPOSE_PROFILE", "COMPOSE_PROFILES"}}},
 		{"nothing near", []string{"LOG_ROTATION_POLICY=x"}, []config.UnknownKey{{Name: "LOG_ROTATION_POLICY"}}},
 		{"sorted", []string{"LOG_B_UNKNOWN=", "LOG_A_UNKNOWN="}, []config.UnknownKey{{Name: "LOG_A_UNKNOWN"}, {Name: "LOG_B_UNKNOWN"}}},
 	}
