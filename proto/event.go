@@ -27,6 +27,7 @@ const (
 const (
 	KindUnparsed = "unparsed" // a line that is no JSON object the shipper can carry
 	KindGap      = "gap"      // bytes that were gone before anyone could read them
+	KindSensor   = "sensor"   // the sensor itself is silent or blind, or is so no more
 )
 
 // Event is an alert or a piece of telemetry: what a sensor reported, normalized,

@@ -3,7 +3,7 @@
 # prints a line, and what it found if it found something; all run, then the
 # script fails if any did.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 GO=${GO:-go}
 failed=0
 
@@ -18,6 +18,7 @@ check() { # check NAME COMMAND...: fails if the command fails
   fi
 }
 
+# shellcheck disable=SC2317 # called by check
 silent() { # silent COMMAND...: fails if the command prints anything
   local out
   out=$("$@" 2>&1) && [ -z "$out" ] && return
@@ -25,17 +26,25 @@ silent() { # silent COMMAND...: fails if the command prints anything
   return 1
 }
 
+# shellcheck disable=SC2317
 cross() { # cross GOOS GOARCH: every package and test compiles there
-  GOOS=$1 GOARCH=$2 CGO_ENABLED=0 $GO build -o /dev/null ./... && GOOS=$1 GOARCH=$2 CGO_ENABLED=0 $GO vet ./...
+  GOOS=$1 GOARCH=$2 CGO_ENABLED=0 "$GO" build -o /dev/null ./... && GOOS=$1 GOARCH=$2 CGO_ENABLED=0 "$GO" vet ./...
 }
 
 check gofumpt silent sh -c "git ls-files -co --exclude-standard '*.go' | xargs $GO tool gofumpt -l"
-check vet $GO vet ./...
-check staticcheck $GO tool staticcheck ./...
-check 'go mod tidy' $GO mod tidy -diff
-check 'go mod verify' $GO mod verify
-check 'without go.work' env GOWORK=off $GO build -o /dev/null ./...
+check vet "$GO" vet ./...
+check staticcheck "$GO" tool staticcheck ./...
+check 'go mod tidy' "$GO" mod tidy -diff
+check 'go mod verify' "$GO" mod verify
+check 'without go.work' env GOWORK=off "$GO" build -o /dev/null ./...
 check 'linux/arm64' cross linux arm64
 check 'darwin/arm64' cross darwin arm64
-check 'shell syntax' sh -c 'for f in scripts/*.sh .ci/run; do bash -n "$f" || exit 1; done'
+mapfile -t scripts < <(git ls-files -co --exclude-standard '*.sh' .ci/run)
+# shellcheck disable=SC2016 # expanded by the shell that it is for
+check 'shell syntax' bash -c 'for f; do bash -n "$f" || exit 1; done' - "${scripts[@]}"
+if command -v shellcheck >/dev/null; then
+  check shellcheck shellcheck "${scripts[@]}"
+else
+  echo 'lint: shellcheck             skipped: it is not installed'
+fi
 exit $failed

@@ -75,10 +75,10 @@ var (
 	hostPaths = map[string][]string{
 		"security-suricata":        {"../../suricata:/suricata:ro"},
 		"security-suricata-update": {"../../suricata:/suricata:ro"},
-		"security-tracee":          {"../../tracee/policies:/policies:ro", "/etc/os-release:/etc/os-release-host:ro", "/var/run:/var/run:ro"},
+		"security-tracee":          {"../../tracee:/openclaw:ro", "/etc/os-release:/etc/os-release-host:ro", "/var/run:/var/run:ro"},
 	}
 	// Who is on a network that leads out of the machine, or to the agent.
-	onEdge     = []string{"security-nats", "security-suricata-update", "security-llm-proxy", "security-notifier", "secbus"}
+	onEdge     = []string{"security-suricata-update", "security-llm-proxy", "security-notifier", "secbus"}
 	onOpenClaw = []string{"security-llm-proxy"}
 	// Who has which seeds. Everybody else has none.
 	seeds = map[string]string{

@@ -35,6 +35,8 @@ type keysInitCommand struct {
 	Config  string   `required:"" placeholder:"FILE" type:"path" help:"The NATS server's configuration file to write."`
 	Store   string   `default:"/data/jetstream" placeholder:"DIR" help:"Where that server keeps the streams (${default})."`
 	Cluster []string `env:"NATS_CLUSTER" placeholder:"HOST" help:"Names of all servers of a cluster, three or five; each finds its own in NATS_SERVER_NAME."`
+	Domain  string   `env:"NATS_DOMAIN" placeholder:"NAME" help:"JetStream domain of the server, for one that is to be a leaf node."`
+	Include string   `env:"NATS_INCLUDE" placeholder:"FILE" help:"Further configuration file of the server, relative to --config: TLS, or the server that it connects to as a leaf node."`
 	Rotate  []string `placeholder:"ROLE" help:"Roles whose keys are replaced by new ones."`
 }
 
@@ -63,6 +65,8 @@ func (c *keysInitCommand) Run(term terminal) error {
 		StoreDir:   c.Store,
 		MaxStore:   storeLimit(settings.Retention),
 		Cluster:    c.Cluster,
+		Domain:     c.Domain,
+		Include:    c.Include,
 	}
 	if len(c.Cluster) > 0 {
 		if server.Password, err = clusterPassword(c.Config + ".password"); err != nil {

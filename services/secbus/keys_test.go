@@ -24,10 +24,15 @@ func initKeys(t *testing.T, s *session, args ...string) string {
 }
 
 // serveKeys starts a NATS server by the configuration that keys init wrote, on a
-// free port, and returns its URL.
-func serveKeys(t *testing.T, s *session) string {
+// free port.
+func serveKeys(t *testing.T, s *session) *server.Server {
 	t.Helper()
-	opts, err := server.ProcessConfigFile(filepath.Join(s.dir, "nats.conf"))
+	return serve(t, filepath.Join(s.dir, "nats.conf"))
+}
+
+func serve(t *testing.T, file string) *server.Server {
+	t.Helper()
+	opts, err := server.ProcessConfigFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +46,7 @@ func serveKeys(t *testing.T, s *session) string {
 	if !n.ReadyForConnections(30 * time.Second) {
 		t.Fatal("the server does not start")
 	}
-	return n.ClientURL()
+	return n
 }
 
 // A server that was configured by keys init lets each role do its work, and the
@@ -54,7 +59,7 @@ func TestKeysInitMakesAServerOfTheBus(t *testing.T) {
 	if out := initKeys(t, s); !strings.Contains(out, "0 of them new") || !strings.Contains(out, "unchanged") {
 		t.Errorf("again: %s", out)
 	}
-	url := serveKeys(t, s)
+	url := serveKeys(t, s).ClientURL()
 	seeds := filepath.Join(s.dir, "seeds")
 	code, stdout, stderr := s.run(t.Context(), "provision", "--server", url, "--keys", filepath.Join(seeds, "provisioner"))
 	if code != exitOK || !strings.Contains(stdout, "notifier-telegram-5") {
@@ -90,7 +95,7 @@ func TestKeysInitRotates(t *testing.T) {
 	if out := initKeys(t, s, "--rotate", "operator"); !strings.Contains(out, "1 of them new") || !strings.Contains(out, "written") {
 		t.Errorf("rotating: %s", out)
 	}
-	url := serveKeys(t, s)
+	url := serveKeys(t, s).ClientURL()
 	if code, _, stderr := s.run(t.Context(), "status", "--server", url, "--key", old); code != exitFailed || !strings.Contains(stderr, "reject") {
 		t.Errorf("with the old key: exit code %d, %s", code, stderr)
 	}

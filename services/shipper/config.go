@@ -3,6 +3,7 @@ package shipper
 import (
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/config"
@@ -25,6 +26,8 @@ type Config struct {
 	Host    string `env:"OPENCLAW_HOST" doc:"Name of this machine on the bus. Unset means the system's host name. Changing it makes the files new ones, read from the beginning."`
 	MaxLine int    `env:"SHIPPER_MAX_LINE, default=1048576" doc:"Longest line carried whole, in bytes, from 1024 to 1048576; of a longer one the beginning becomes an unparsed event."`
 	Hint    string `env:"SHIPPER_HINT" doc:"File in which the shipper notes where it stands, for the one case in which the stream cannot tell: retention has removed all that this source published. Unset means no note."`
+	Silence string `env:"SENSOR_SILENCE" doc:"For how long a sensor may write no line, and Suricata see no packet, before that is an alarm, such as 5m; from 1s to 24h, or 0s for no such alarm. Unset means 5m for Suricata, whose statistics come more often, 15m for Tracee, and no such alarm for other sensors."`
+	Metrics string `env:"TRACEE_METRICS_URL" doc:"Where Tracee serves its metrics, such as http://127.0.0.1:3366/metrics (tracee --server http-address=127.0.0.1:3366 --server metrics). Events that it says it has lost are an alarm. Unset means that it is not asked."`
 	Start   string `env:"SHIPPER_START, default=beginning" doc:"Where to begin a file that this source has never published from: beginning or end."`
 }
 
@@ -45,7 +48,50 @@ func (c Config) Validate() error {
 		c.validateSource(),
 		config.Between("SHIPPER_MAX_LINE", c.MaxLine, 1<<10, 1<<20),
 		config.OneOf("SHIPPER_START", c.Start, "beginning", "end"),
+		c.validateWatch(),
 	)
+}
+
+// validateWatch checks the settings of the watch over the sensor.
+func (c Config) validateWatch() (err error) {
+	if c.Metrics != "" {
+		err = config.URL("TRACEE_METRICS_URL", c.Metrics, "http", "https")
+	}
+	if c.Silence == "" {
+		return err
+	}
+	d, parseErr := time.ParseDuration(c.Silence)
+	switch {
+	case parseErr != nil:
+		return errors.Join(err, config.Faultf("SENSOR_SILENCE", "%.100q is not a duration such as 5m", c.Silence))
+	case d == 0:
+		return err
+	}
+	return errors.Join(err, config.Between("SENSOR_SILENCE", d, time.Second, 24*time.Hour))
+}
+
+// silence is how long the sensor may write nothing; 0 means for ever.
+func (c Config) silence() time.Duration {
+	if c.Silence != "" {
+		d, _ := time.ParseDuration(c.Silence) // checked by Validate
+		return d
+	}
+	switch c.sensor() {
+	case SourceSuricata:
+		return 5 * time.Minute
+	case SourceTracee:
+		return 15 * time.Minute
+	}
+	return 0
+}
+
+// sensor is the source if the shipper knows its records itself, and empty if a
+// mapping reads them, whatever name the source has.
+func (c Config) sensor() string {
+	if c.Mapping != "" {
+		return ""
+	}
+	return c.Source
 }
 
 // validateSource checks the source and how its records are read.

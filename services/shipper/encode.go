@@ -22,7 +22,11 @@ type encoder struct {
 	rules     *rules.Engine
 	limit     int // the server's payload limit, bytes
 	metrics   *metrics
+	lookout   *lookout
 	event     proto.Event
+
+	// position is the checkpoint up to which everything has been encoded.
+	position string
 }
 
 // encode makes one message of each line of the batch, in order, but for those
@@ -34,25 +38,51 @@ func (x *encoder) encode(batch *follow.Batch) []*nats.Msg {
 	var checkpoint []byte
 	for i := range batch.Lines {
 		x.normalizeLine(&batch.Lines[i])
-		drop, matched := x.rules.Apply(&x.event)
-		x.metrics.ruled(drop, matched)
-		if drop {
+		x.lookout.record(&x.event)
+		if x.dropped() {
 			continue
 		}
-		payload := x.payload()
 		checkpoint = batch.AppendCheckpoint(checkpoint[:0], i)
-		subject := x.event.Subject()
-		x.metrics.encoded(subject, &x.event)
-		msgs = append(msgs, &nats.Msg{
-			Subject: subject.Ingest(),
-			Header: nats.Header{
-				proto.HeaderEventID:    {x.event.ID},
-				proto.HeaderCheckpoint: {string(checkpoint)},
-			},
-			Data: payload,
-		})
+		msgs = append(msgs, x.message(string(checkpoint)))
 	}
 	return msgs
+}
+
+// encodeAlarms makes one message of each alarm. Their checkpoint is where the
+// source stands before the batch that is encoded next, so that they belong in
+// front of it: if the process is killed between the two, an alarm is found again,
+// under the same id where the lines tell of it, rather than not at all.
+func (x *encoder) encodeAlarms(alarms []normalize.Alarm) []*nats.Msg {
+	var msgs []*nats.Msg
+	for _, a := range alarms {
+		x.normalize.Alarm(&x.event, a)
+		if !x.dropped() {
+			msgs = append(msgs, x.message(x.position))
+		}
+	}
+	return msgs
+}
+
+// dropped applies local rules to x.event and reports whether they drop it.
+func (x *encoder) dropped() bool {
+	drop, matched := x.rules.Apply(&x.event)
+	x.metrics.ruled(drop, matched)
+	return drop
+}
+
+// message encodes x.event, after which the source stands at checkpoint.
+func (x *encoder) message(checkpoint string) *nats.Msg {
+	payload := x.payload()
+	subject := x.event.Subject()
+	x.metrics.encoded(subject, &x.event)
+	return &nats.Msg{
+		Subject: subject.Ingest(),
+		Header: nats.Header{
+			proto.HeaderEventID:    {x.event.ID},
+			proto.HeaderCheckpoint: {checkpoint},
+		},
+		Data: payload,
+	}
 }
 
 // normalizeLine fills x.event from what the follower found.

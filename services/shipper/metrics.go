@@ -30,7 +30,7 @@ func newMetrics(r prometheus.Registerer, engine *rules.Engine) *metrics {
 	m := &metrics{
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shipper_events_total",
-			Help: "Lines turned into events, by class and by what became of them (unparsed and gap are kinds of their own).",
+			Help: "Events made, by class and by what they were made of: a line that could be read, or one of the kinds unparsed, gap and sensor.",
 		}, []string{"class", "outcome"}),
 		matched: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shipper_rule_matches_total",
@@ -99,7 +99,8 @@ func newMetrics(r prometheus.Registerer, engine *rules.Engine) *metrics {
 // encoded counts an event by what became of its line.
 func (m *metrics) encoded(subject proto.Subject, e *proto.Event) {
 	outcome := "parsed"
-	if e.Kind == proto.KindUnparsed || e.Kind == proto.KindGap {
+	switch e.Kind {
+	case proto.KindUnparsed, proto.KindGap, proto.KindSensor:
 		outcome = e.Kind
 	}
 	m.events.WithLabelValues(string(subject.Class), outcome).Inc()

@@ -2,8 +2,12 @@
 // the bus, in order, once.
 //
 //	file ─▶ follow ─▶ normalize ─▶ encode ─┐ one batch ahead
+//	           └─────▶ vigil ─▶ alarms ────┤
 //	                                       ▼
 //	                    stream ◀─ fenced publish ─▶ ack
+//
+// The vigil notices when the sensor is silent or blind; its alarms are published
+// in the same order as everything else.
 //
 // It needs no state: the stream's last message under the source's name says
 // where to go on. Two goroutines work side by side, so that the next batch is
@@ -16,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -47,7 +52,7 @@ const (
 // it returns an error if the settings are wrong, if the bus refuses for good,
 // or if another shipper publishes under the same name.
 func Run(ctx context.Context, cfg Config, rt daemon.Runtime) error {
-	rt.Ready.Expect("nats", "file", "publish")
+	rt.Ready.Expect("nats", "file", "publish", "sensor")
 	key, err := cfg.NATS.Key()
 	if err != nil {
 		return err
@@ -81,6 +86,7 @@ func Run(ctx context.Context, cfg Config, rt daemon.Runtime) error {
 		conn:      conn,
 		runtime:   rt,
 		metrics:   newMetrics(rt.Metrics, engine),
+		sensor:    newSensorMetrics(rt.Metrics),
 		normalize: normalizer,
 		rules:     engine,
 	}
@@ -137,6 +143,7 @@ type shipper struct {
 	conn      *bus.Conn
 	runtime   daemon.Runtime
 	metrics   *metrics
+	sensor    *sensorMetrics
 	normalize *normalize.Normalizer
 	rules     *rules.Engine
 }
@@ -161,15 +168,21 @@ func normalizer(cfg Config, now func() time.Time) (*normalize.Normalizer, error)
 // ship goes on from the stream's checkpoint until ctx is done or something
 // stops it.
 func (s *shipper) ship(ctx context.Context) error {
-	fence := bus.NewFence(s.conn, proto.StreamSecurity, proto.SourceFilter(s.host, s.cfg.Source))
+	filter := proto.SourceFilter(s.host, s.cfg.Source)
+	fence := bus.NewFence(s.conn, proto.StreamSecurity, filter)
 	publisher := publish.New(fence, s.runtime.Log, observer{s.metrics, s.runtime.Ready})
 	checkpoint, storedAt, err := publisher.Resume(ctx)
 	if err != nil {
 		return err
 	}
 	var created time.Time
+	var last *bus.Stored
 	err = patiently(ctx, s.runtime, func() (err error) {
-		created, err = s.conn.Created(ctx, proto.StreamSecurity)
+		if created, err = s.conn.Created(ctx, proto.StreamSecurity); err != nil {
+			return err
+		}
+		// By a fence of its own: the publisher's must go on expecting what Resume found.
+		last, err = bus.NewFence(s.conn, proto.StreamSecurity, filter).Last(ctx)
 		return err
 	})
 	if err != nil {
@@ -202,12 +215,28 @@ func (s *shipper) ship(ctx context.Context) error {
 	s.metrics.follower.Store(follower)
 	s.runtime.Log.Info("following", "path", s.cfg.path(), "checkpoint", checkpoint)
 
+	var alarm normalize.Alarm
+	if last != nil {
+		alarm, _ = normalize.ReadAlarm(last.Data)
+	}
+	look := newLookout(s.cfg, s.runtime, s.sensor, alarm, time.Now())
+	enc := &encoder{
+		normalize: s.normalize, rules: s.rules, limit: s.conn.MaxPayload(), metrics: s.metrics,
+		lookout: look, position: checkpoint,
+	}
+
 	batches := make(chan []*nats.Msg)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(batches)
-		return s.read(ctx, follower, batches)
+		return s.read(ctx, follower, enc, batches)
 	})
+	if look.scraper != nil {
+		group.Go(func() error {
+			look.scraper.run(ctx)
+			return nil
+		})
+	}
 	group.Go(func() error {
 		for msgs := range batches {
 			newest := msgs[len(msgs)-1].Header.Get(proto.HeaderCheckpoint)
@@ -253,22 +282,45 @@ func (s *shipper) watch(ctx context.Context, follower *follow.Follower) {
 	}
 }
 
-// read turns what the follower finds into messages, a batch at a time.
-func (s *shipper) read(ctx context.Context, follower *follow.Follower, batches chan<- []*nats.Msg) error {
-	enc := encoder{normalize: s.normalize, rules: s.rules, limit: s.conn.MaxPayload(), metrics: s.metrics}
+// read turns what the follower finds into messages, a batch at a time, and what
+// the lookout has to say into others in front of them.
+func (s *shipper) read(ctx context.Context, follower *follow.Follower, enc *encoder, batches chan<- []*nats.Msg) error {
 	for {
-		batch, err := follower.Next(ctx, proto.MaxBatch)
+		batch, err := enc.lookout.next(ctx, follower)
 		if err != nil {
 			return fmt.Errorf("reading %s: %w", s.cfg.path(), err)
 		}
-		msgs := enc.encode(batch)
-		if len(msgs) == 0 { // all dropped by rules
-			continue
+		var msgs []*nats.Msg
+		if batch == nil {
+			enc.lookout.idle(time.Now(), follower.Stats().Waiting)
+		} else {
+			enc.lookout.read(time.Now(), batch)
+			msgs = enc.encode(batch)
 		}
-		select {
-		case batches <- msgs:
-		case <-ctx.Done():
-			return ctx.Err()
+		alarms := enc.encodeAlarms(enc.lookout.alarms())
+		for part := range slices.Chunk(alarms, proto.MaxBatch) {
+			if err := send(ctx, batches, part); err != nil {
+				return err
+			}
 		}
+		if len(msgs) > 0 { // else all were dropped by rules
+			enc.position = msgs[len(msgs)-1].Header.Get(proto.HeaderCheckpoint)
+			if err := send(ctx, batches, msgs); err != nil {
+				return err
+			}
+		}
+		if len(alarms)+len(msgs) > 0 {
+			enc.lookout.vigil.Busy(time.Now())
+		}
+	}
+}
+
+// send waits until msgs are taken. They are the publisher's from then on.
+func send(ctx context.Context, batches chan<- []*nats.Msg, msgs []*nats.Msg) error {
+	select {
+	case batches <- msgs:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }

@@ -41,6 +41,12 @@ type Server struct {
 	Cluster []string
 	// Password is what the servers of a cluster know each other by.
 	Password string
+	// Domain is the server's JetStream domain: by it a server to which this one
+	// connects as a leaf node tells the streams here from its own. Empty is none.
+	Domain string
+	// Include is a further configuration file, for what is the deployment's own:
+	// TLS, a leaf node's remote. Empty is none.
+	Include string
 }
 
 // Config renders the configuration file. It holds public keys and, for a
@@ -59,7 +65,11 @@ func (s Server) Config() (string, error) {
 	fmt.Fprintf(&b, "server_name: %s\nlisten: \"0.0.0.0:%d\"\nhttp: %q\nmax_payload: %d\n", name, clientPort, MonitorAddr, MaxPayload)
 	// The server's default is to sync every two minutes: what it has acknowledged
 	// would be lost with the machine.
-	fmt.Fprintf(&b, "jetstream {\n  store_dir: %q\n  max_file_store: %d\n  max_memory_store: %d\n  sync_interval: always\n}\n", s.StoreDir, s.MaxStore, MaxMemory)
+	fmt.Fprintf(&b, "jetstream {\n  store_dir: %q\n  max_file_store: %d\n  max_memory_store: %d\n  sync_interval: always\n", s.StoreDir, s.MaxStore, MaxMemory)
+	if s.Domain != "" {
+		fmt.Fprintf(&b, "  domain: %q\n", s.Domain)
+	}
+	b.WriteString("}\n")
 	if len(s.Cluster) > 0 {
 		if s.Password == "" {
 			return "", errors.New("a cluster without a password would let in whoever reaches it")
@@ -71,5 +81,8 @@ func (s Server) Config() (string, error) {
 		b.WriteString("  ]\n}\n")
 	}
 	b.WriteString(accounts)
+	if s.Include != "" {
+		fmt.Fprintf(&b, "include %q\n", s.Include)
+	}
 	return b.String(), nil
 }

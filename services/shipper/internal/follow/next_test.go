@@ -3,6 +3,7 @@ package follow
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -159,5 +160,53 @@ func TestDescriptors(t *testing.T) {
 	}
 	if after := count(); after != before {
 		t.Errorf("%d descriptors, %d before", after, before)
+	}
+}
+
+// A caller that waits in small portions gets every line once.
+func TestNextWithDeadlines(t *testing.T) {
+	dir := t.TempDir()
+	f, err := Open(Config{Path: filepath.Join(dir, "eve.json"), PollInterval: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	f.step(1) // what is rotated before the first scan is not read
+	const n = 2000
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		r := &rig{t: t, dir: dir}
+		for i := range n {
+			if i%500 == 499 {
+				r.rename("eve.json", fmt.Sprintf("eve.json.%d", n-i))
+			}
+			r.write("eve.json", lines(fmt.Sprint(i)))
+		}
+	}()
+	defer func() { <-written }()
+	all, cancelAll := context.WithTimeout(t.Context(), time.Minute)
+	defer cancelAll()
+	expired := 0
+	for i := 0; i < n; {
+		ctx, cancel := context.WithTimeout(all, time.Duration(expired%7)*50*time.Microsecond)
+		b, err := f.Next(ctx, 10)
+		cancel()
+		if err != nil {
+			if all.Err() != nil {
+				t.Fatalf("line %d does not come: %v", i, err)
+			}
+			expired++
+			continue
+		}
+		for j := range b.Lines {
+			if got := show(&b.Lines[j]); got != fmt.Sprint(i) {
+				t.Fatalf("got %q, want line %d", got, i)
+			}
+			i++
+		}
+	}
+	if expired == 0 {
+		t.Error("no deadline passed")
 	}
 }

@@ -86,8 +86,11 @@ func (r *rule) validate(f *yamlfile.File, n yamlfile.Node) {
 	if r.raise != nil && r.lower != nil {
 		f.Faultf(n, "both raises and lowers")
 	}
-	if r.drop != nil && (slices.Contains(r.kinds, proto.KindGap) || slices.Contains(r.kinds, proto.KindUnparsed)) {
-		f.Faultf(n, "drops %s or %s events, in which the shipper accounts for what it could not read", proto.KindGap, proto.KindUnparsed)
+	ours := func(kind string) bool {
+		return kind == proto.KindGap || kind == proto.KindUnparsed || kind == proto.KindSensor
+	}
+	if r.drop != nil && slices.ContainsFunc(r.kinds, ours) {
+		f.Faultf(n, "drops %s, %s or %s events, in which the shipper accounts for what it could not read and the sensor could not see", proto.KindGap, proto.KindUnparsed, proto.KindSensor)
 	}
 }
 

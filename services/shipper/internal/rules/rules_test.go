@@ -210,7 +210,7 @@ func TestFaults(t *testing.T) {
 		}},
 		{"both ways", one("raise: high", "lower: low"), []string{`rules.yaml:2:5: rules[0]: both raises and lowers`}},
 		{"what the shipper accounts for", "rules:\n- {name: r, kinds: [gap], drop: high}\n", []string{
-			`rules.yaml:2:4: rules[0]: drops gap or unparsed events, in which the shipper accounts for what it could not read`,
+			`rules.yaml:2:4: rules[0]: drops gap, unparsed or sensor events, in which the shipper accounts for what it could not read and the sensor could not see`,
 		}},
 		{"title of several lines", one("title: \"a\\nb\""), []string{`rules.yaml:4:12: rules[0].title: must be a line of printable characters`}},
 		{"title too long", one("title: " + strings.Repeat("x", 201)), []string{`rules.yaml:4:12: rules[0].title: is longer than 200 characters`}},
