@@ -41,7 +41,7 @@ type commands struct {
 	Notify    notifyCommand    `cmd:"" help:"Try out the chats."`
 	Silence   silenceCommand   `cmd:"" help:"Keep alerts from being sent for a time."`
 	Dead      deadCommand      `cmd:"" help:"Look at what could not be delivered, and try it again."`
-	Doctor    doctorCommand    `cmd:"" help:"Check that alerts can reach you."`
+	Doctor    doctorCommand    `cmd:"" help:"Check every hop from the sensors to the chat."`
 	Rules     rulesCommand     `cmd:"" help:"Try out local rules."`
 	Keys      keysCommand      `cmd:"" help:"Make the keys of all roles for a NATS server of its own."`
 	Provision provisionCommand `cmd:"" help:"Create or migrate the streams and consumers of a NATS server."`

@@ -198,6 +198,7 @@ func without(keys []config.Key, shared any) []config.Key {
 func commandKeys() []config.Key {
 	return []config.Key{
 		{Name: "SECBUS_DATA", Type: "string", Doc: "Data directory of the embedded bus. Unset means `openclaw-security` under `$XDG_STATE_HOME`, which is `~/.local/state` by default."},
+		{Name: "SECBUS_SENSORS", Type: "list of string", Default: "suricata,tracee", Doc: "Sensors that `secbus status` and `secbus doctor` expect to report, separated by commas."},
 		{Name: "SECBUS_KEYS", Type: "string", Doc: "Directory with the seeds of the roles that `secbus` takes, for a NATS server that is not the embedded one."},
 		{Name: "SECBUS_AUDIT", Type: "string", Doc: "Directory of the audit log that `secbus audit` reads. Unset means audit in the data directory."},
 		{Name: "NATS_CLUSTER", Type: "list of string", Doc: "Names of the servers of a cluster, separated by commas, for `secbus keys init`."},

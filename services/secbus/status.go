@@ -15,6 +15,7 @@ import (
 
 type statusCommand struct {
 	targetFlags
+	sensorFlags
 	JSON bool `help:"Print as JSON."`
 }
 
@@ -30,7 +31,7 @@ func (c *statusCommand) Run(ctx context.Context, term terminal) error {
 		return err
 	}
 	defer conn.Close()
-	s, err := readStatus(ctx, conn, time.Now())
+	s, err := readStatus(ctx, conn, c.Sensors, time.Now())
 	if err != nil {
 		return err
 	}
@@ -80,11 +81,17 @@ type sourceStatus struct {
 	Checkpoint string    `json:"checkpoint,omitempty"`
 }
 
-// expectedSources are those that a bus on one machine has.
+// expectedSources are those whose shippers have keys on every bus.
 func expectedSources() []string { return []string{"suricata", "tracee"} }
 
-// readStatus asks the bus for its state as of now.
-func readStatus(ctx context.Context, conn *bus.Conn, now time.Time) (*status, error) {
+// sensorFlags say which sensors there are, so that one that has gone is missed.
+type sensorFlags struct {
+	Sensors []string `env:"SECBUS_SENSORS" default:"suricata,tracee" placeholder:"NAME" help:"Sensors that are expected to report (${default})."`
+}
+
+// readStatus asks the bus, to which the sensors are expected to report, for its
+// state as of now.
+func readStatus(ctx context.Context, conn *bus.Conn, sensors []string, now time.Time) (*status, error) {
 	o, err := conn.Overview(ctx)
 	if err != nil {
 		return nil, err
@@ -94,7 +101,7 @@ func readStatus(ctx context.Context, conn *bus.Conn, now time.Time) (*status, er
 		s.addStream(st)
 	}
 	elsewhere := slices.ContainsFunc(o.Durables, func(d bus.DurableState) bool {
-		return d.Name != proto.DurableNotifierStdout && bus.ConsumerRole(d.Name) == bus.RoleNotifier && active(d)
+		return d.Name != proto.DurableNotifierStdout && bus.ConsumerRole(d.Name) == bus.RoleNotifier && d.Active()
 	})
 	for _, d := range o.Durables {
 		// Standard output is where alerts go if nothing else is configured.
@@ -105,7 +112,7 @@ func readStatus(ctx context.Context, conn *bus.Conn, now time.Time) (*status, er
 		if err != nil {
 			return nil, err
 		}
-		s.addSources(last, now)
+		s.addSources(last, sensors, now)
 	}
 	return s, nil
 }
@@ -126,10 +133,6 @@ func (s *status) addStream(st bus.StreamState) {
 	s.Streams = append(s.Streams, entry)
 }
 
-// active reports whether somebody takes what comes. A consumer at work has no
-// fetch open while it deals with what it got.
-func active(d bus.DurableState) bool { return d.Waiting > 0 || d.Progress.Unacked > 0 }
-
 func (s *status) addDurable(d bus.DurableState, idle bool) {
 	if d.Err != nil {
 		s.missing("consumer %s: %v", d.Name, d.Err)
@@ -140,13 +143,13 @@ func (s *status) addDurable(d bus.DurableState, idle bool) {
 		Stream:  d.Stream,
 		Pending: d.Progress.Pending,
 		Unacked: d.Progress.Unacked,
-		Active:  active(d),
+		Active:  d.Active(),
 		Evicted: d.Evicted,
 	})
 	if idle {
 		return
 	}
-	if !active(d) {
+	if !d.Active() {
 		s.missing("consumer %s: nobody is fetching from it; %d messages wait", d.Name, d.Progress.Pending)
 	}
 	if d.Evicted > 0 {
@@ -154,7 +157,7 @@ func (s *status) addDurable(d bus.DurableState, idle bool) {
 	}
 }
 
-func (s *status) addSources(last map[string]*bus.Stored, now time.Time) {
+func (s *status) addSources(last map[string]*bus.Stored, sensors []string, now time.Time) {
 	seen := make(map[string]bool)
 	for _, m := range last {
 		subject, err := proto.ParseSubject(m.Subject)
@@ -174,7 +177,7 @@ func (s *status) addSources(last map[string]*bus.Stored, now time.Time) {
 	slices.SortFunc(s.Sources, func(a, b sourceStatus) int {
 		return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Source, b.Source))
 	})
-	for _, source := range expectedSources() {
+	for _, source := range sensors {
 		if !seen[source] {
 			s.missing("source %s: nothing has come from it yet; is the sensor running, and does its shipper find its file?", source)
 		}

@@ -32,6 +32,14 @@ type StreamState struct {
 	Last     uint64    // sequence of the newest message
 	Oldest   time.Time // zero in an empty stream
 	Newest   time.Time
+	Copies   []Copy // on other servers; empty for a stream that has none
+}
+
+// Copy is a stream's copy on another server of a cluster.
+type Copy struct {
+	Server  string
+	Current bool // has all that the stream's leader has
+	Offline bool // has not been heard of lately
 }
 
 // DurableState is one durable.
@@ -45,7 +53,16 @@ type DurableState struct {
 	// Evicted counts messages that retention has removed before they were
 	// acknowledged, as far as that can still be seen.
 	Evicted uint64
+	// Filters are the subject patterns that it takes; empty for all.
+	Filters []string
+	// Next is the first sequence of which it may not have acknowledged the
+	// message.
+	Next uint64
 }
+
+// Active reports whether somebody takes what comes. A consumer at work has no
+// fetch open while it deals with what it got.
+func (d DurableState) Active() bool { return d.Waiting > 0 || d.Progress.Unacked > 0 }
 
 // Overview asks for the state of the streams of package proto and of all their
 // durables. It
@@ -98,7 +115,19 @@ func (c *Conn) streamState(ctx context.Context, name string) (StreamState, error
 		Last:     info.State.LastSeq,
 		Oldest:   info.State.FirstTime,
 		Newest:   info.State.LastTime,
+		Copies:   copies(info.Cluster),
 	}, nil
+}
+
+func copies(cluster *jetstream.ClusterInfo) []Copy {
+	if cluster == nil {
+		return nil
+	}
+	var all []Copy
+	for _, r := range cluster.Replicas {
+		all = append(all, Copy{Server: r.Name, Current: r.Current, Offline: r.Offline})
+	}
+	return all
 }
 
 // durableState describes a durable, given the first sequence of its stream.
@@ -109,11 +138,15 @@ func durableState(info *jetstream.ConsumerInfo, first uint64) DurableState {
 		Err:      checkVersion("durable "+info.Name, info.Config.Metadata),
 		Progress: progress(info),
 		Waiting:  info.NumWaiting,
+		Filters:  info.Config.FilterSubjects,
+		// One that began behind the oldest message has missed nothing before it.
+		Next: max(info.AckFloor.Stream+1, info.Config.OptStartSeq),
 	}
-	// One that began behind the oldest message has missed nothing before it.
-	next := max(d.Progress.AckedThrough+1, info.Config.OptStartSeq)
-	if first > next {
-		d.Evicted = first - next
+	if f := info.Config.FilterSubject; f != "" {
+		d.Filters = []string{f}
+	}
+	if first > d.Next {
+		d.Evicted = first - d.Next
 	}
 	return d
 }

@@ -1,0 +1,95 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/internal/bus"
+)
+
+// source is what a sensor has brought to the bus last. Each message is nil if
+// there is none.
+type source struct {
+	host, name string
+	line       *bus.Stored // that the sensor wrote
+	alert      *bus.Stored // of those lines
+	stats      *bus.Stored // of Suricata
+	newest     *bus.Stored // whoever wrote it
+	alarmed    bool        // the shipper has had to say something of the sensor
+}
+
+// lookups bounds how many questions are open at a time.
+const lookups = 16
+
+// readSources finds the sensors that have messages in [proto.StreamSecurity], by
+// the last message under each subject. The proxy and the auditor publish there
+// too; they have hops of their own.
+func readSources(ctx context.Context, conn *bus.Conn) ([]*source, error) {
+	subjects, err := conn.Subjects(ctx, proto.StreamSecurity, proto.StoredPrefix+".>")
+	if err != nil {
+		return nil, err
+	}
+	var mu sync.Mutex
+	var sources []*source
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(lookups)
+	for subject := range subjects {
+		s, err := proto.ParseSubject(subject)
+		if err != nil || s.Source == bus.RoleProxy || s.Source == bus.RoleAuditor {
+			continue
+		}
+		group.Go(func() error {
+			m, err := conn.Last(ctx, proto.StreamSecurity, subject)
+			if err != nil || m == nil { // gone since
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			i := slices.IndexFunc(sources, func(other *source) bool { return other.host == s.Host && other.name == s.Source })
+			if i < 0 {
+				i = len(sources)
+				sources = append(sources, &source{host: s.Host, name: s.Source})
+			}
+			sources[i].take(s, m)
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(sources, func(a, b *source) int {
+		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.host, b.host))
+	})
+	return sources, nil
+}
+
+// take notes the last message under subject s.
+func (src *source) take(s proto.Subject, m *bus.Stored) {
+	src.newest = newer(src.newest, m)
+	switch s.Kind {
+	case proto.KindSensor:
+		src.alarmed = true
+		return
+	case proto.KindGap: // the shipper's word, too
+		return
+	case "stats":
+		src.stats = newer(src.stats, m)
+	}
+	src.line = newer(src.line, m)
+	if s.Class == proto.ClassAlert {
+		src.alert = newer(src.alert, m)
+	}
+}
+
+// newer is the later of two messages, of which a may be nil.
+func newer(a, b *bus.Stored) *bus.Stored {
+	if a == nil || b.Sequence > a.Sequence {
+		return b
+	}
+	return a
+}

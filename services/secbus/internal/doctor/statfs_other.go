@@ -1,0 +1,5 @@
+//go:build !linux && !darwin
+
+package doctor
+
+func statfs(string) (space, error) { return space{}, errNoStatfs }
