@@ -17,6 +17,10 @@ const (
 // Delivery is the record of one message that a chat's server has accepted. A
 // sink publishes it to its [DeliveriesSubject] and acknowledges the alerts after
 // that, so that it can be asked for each alert what has become of it.
+//
+// A message about an alert that was not in [StreamAlerts] yet has another record,
+// with the sequence of that alert, when it is there. Chat and MessageID tell which
+// records are of one message.
 type Delivery struct {
 	Time      time.Time    `json:"time"` // when the chat's server had accepted it, UTC
 	Sink      string       `json:"sink"`

@@ -209,9 +209,14 @@ func LaneConsumers(sink string) (urgent, routine Consumer) {
 		c := SinkConsumer(sink + "-" + name)
 		c.Description = "Alerts for the sink " + sink + ", the " + name + " ones"
 		for _, s := range severities {
-			c.Filters = append(c.Filters, StoredPrefix+"."+string(ClassAlert)+".*.*.*."+s.String())
+			c.Filters = append(c.Filters, AlertFilter(s))
 		}
 		return c
 	}
 	return lane("urgent", SeverityCritical, SeverityHigh), lane("routine", SeverityMedium, SeverityLow)
+}
+
+// AlertFilter is the pattern of the stored subjects of all alerts of a severity.
+func AlertFilter(s Severity) string {
+	return StoredPrefix + "." + string(ClassAlert) + ".*.*.*." + s.String()
 }

@@ -25,6 +25,9 @@ type Plan struct {
 	// Consumers are the durables beside those of [proto.Consumers]: those of the
 	// sinks that are configured.
 	Consumers []proto.Consumer
+	// Wait is how long servers that answer nothing yet are asked again: those of
+	// a cluster that have not found each other.
+	Wait time.Duration
 }
 
 // Limits bound a stream. Zero values mean the stream's defaults.
@@ -61,7 +64,12 @@ func (c *Conn) Provision(ctx context.Context, plan Plan) (Report, error) {
 	if err := plan.validate(); err != nil {
 		return nil, err
 	}
-	streams, err := c.planStreams(ctx, plan)
+	until := time.Now().Add(plan.Wait)
+	var streams []step
+	err := whenReady(ctx, until, func(ctx context.Context) (err error) {
+		streams, err = c.planStreams(ctx, plan)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("planning the streams: %w", err)
 	}
@@ -72,7 +80,7 @@ func (c *Conn) Provision(ctx context.Context, plan Plan) (Report, error) {
 	var report Report
 	for _, s := range append(streams, durables...) {
 		if s.apply != nil {
-			if err := s.apply(ctx); err != nil {
+			if err := whenReady(ctx, until, s.apply); err != nil {
 				return report, fmt.Errorf("provisioning %s %s: %w", s.Kind, s.Name, err)
 			}
 		}

@@ -140,6 +140,8 @@ func consumers(host string, durables []proto.Consumer) []Role {
 		switch roles[i].Name {
 		case RoleNotifier:
 			roles[i].Publish = append(roles[i].Publish, notifier()...)
+			// What is critical is heard before its copy can be fetched.
+			roles[i].Subscribe = append(roles[i].Subscribe, proto.AlertFilter(proto.SeverityCritical))
 		case RoleAuditor:
 			roles[i].Publish = append(roles[i].Publish, auditor(host)...)
 		}

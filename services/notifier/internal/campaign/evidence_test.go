@@ -75,9 +75,17 @@ func (r *rig) collect(ctx context.Context, published []string, perMinute int) (e
 	read(proto.StreamDeliveries, proto.DeliveriesPrefix+".>", func(m *bus.Stored) error {
 		var d proto.Delivery
 		err := json.Unmarshal(m.Data, &d)
-		// A record can be there twice; the chat and the message tell it.
-		if !slices.ContainsFunc(e.ledger, func(o proto.Delivery) bool { return o.Chat == d.Chat && o.MessageID == d.MessageID }) {
+		// A message can have several records, and a record can be there twice; the
+		// chat and the message tell it.
+		i := slices.IndexFunc(e.ledger, func(o proto.Delivery) bool { return o.Chat == d.Chat && o.MessageID == d.MessageID })
+		if i < 0 {
 			e.ledger = append(e.ledger, d)
+			return err
+		}
+		for _, run := range d.Ranges {
+			if !slices.Contains(e.ledger[i].Ranges, run) {
+				e.ledger[i].Ranges = append(e.ledger[i].Ranges, run)
+			}
 		}
 		return err
 	})

@@ -1,7 +1,8 @@
 // Package delivery takes alerts to one chat: each once, at a humane rate,
 // whatever breaks.
 //
-//	urgent  ─▶ pile ─┐          ┌─ few: cards
+//	heard ──┐
+//	urgent ─┴▶ pile ─┐          ┌─ few: cards
 //	routine ─▶ pile ─┼─▶ plan ──┤                ─▶ slot ─▶ attempt ─▶ Chat.Send
 //	Enqueue ─────────┤          └─ many: digest       ▲        │          │
 //	notices ─────────┘                                └────────┼── not sent, ambiguous, refused
@@ -22,7 +23,8 @@
 //
 // One goroutine decides and sends. Two more fetch, one for each lane, and only
 // while nothing of that lane is held: what is held, with no fetch open, is not
-// delivered twice however long a slot takes to come.
+// delivered twice however long a slot takes to come. A fourth hears of critical
+// alerts before the lanes have them.
 package delivery
 
 import (
@@ -81,6 +83,7 @@ type Delivery struct {
 	metrics metrics
 	lanes   [2]*lane // urgent, routine
 	fetched chan fetched
+	heard   chan *bus.Stored
 	asked   chan *request
 	ended   chan struct{} // closed when Run has returned
 
@@ -99,7 +102,8 @@ type Delivery struct {
 	lastProbe     time.Time
 	stored        error // why the state cannot be stored
 
-	// at is called between steps; tests end a delivery there.
+	// at is called between steps, and from its own goroutine once the delivery
+	// listens; tests end a delivery there.
 	at func(step string)
 }
 
@@ -110,6 +114,7 @@ func New(o Options) *Delivery {
 		name:    o.Chat.Name(),
 		metrics: newMetrics(o.Metrics, o.Chat.Name()),
 		fetched: make(chan fetched, 2),
+		heard:   make(chan *bus.Stored, maxHeard),
 		asked:   make(chan *request),
 		ended:   make(chan struct{}),
 		at:      func(string) {},
@@ -159,6 +164,7 @@ func (d *Delivery) run(ctx context.Context) error {
 	for _, l := range d.lanes {
 		fetchers.Go(func() { l.poll(fetching, d.fetched) })
 	}
+	fetchers.Go(func() { d.listen(fetching) })
 	err := d.loop(ctx)
 	stop()
 	fetchers.Wait()

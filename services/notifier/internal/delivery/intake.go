@@ -42,7 +42,13 @@ func (d *Delivery) takeOne(ctx context.Context, l *lane, m *bus.Msg) error {
 		return err
 	}
 	if _, ok := d.settled.accepted[k]; ok {
-		d.metrics.repeated.Inc()
+		ahead, err := d.copied(ctx, k, m.Sequence)
+		if err != nil {
+			return err
+		}
+		if !ahead {
+			d.metrics.repeated.Inc()
+		}
 		d.acknowledge(m)
 		return nil
 	}

@@ -135,7 +135,9 @@ func (d *Delivery) handBack() {
 	var msgs []*bus.Msg
 	for _, l := range d.lanes {
 		for _, m := range l.pile.takeAll() {
-			msgs = append(msgs, m.msg)
+			if m.msg != nil {
+				msgs = append(msgs, m.msg)
+			}
 		}
 		msgs = append(msgs, d.inHand[l.which]...)
 	}
@@ -189,8 +191,8 @@ func (d *Delivery) oldest(now time.Time) time.Duration {
 		oldest = p.Oldest
 	}
 	for _, l := range d.lanes {
-		if len(l.pile.members) > 0 && l.pile.members[0].msg.Stored.Before(oldest) {
-			oldest = l.pile.members[0].msg.Stored
+		if len(l.pile.members) > 0 && l.pile.members[0].stored.Before(oldest) {
+			oldest = l.pile.members[0].stored
 		}
 	}
 	return now.Sub(oldest)

@@ -15,8 +15,10 @@ import (
 // ledger's record, then the acknowledgements. A process that dies in between
 // leaves the rest to the next.
 func (d *Delivery) finish(ctx context.Context) error {
-	if err := d.record(ctx, d.state.Unrecorded); err != nil {
-		return fmt.Errorf("recording the delivery: %w", err)
+	delivery := d.state.Unrecorded.Delivery
+	delivery.Ranges = d.state.Unrecorded.Ranges
+	if err := d.record(ctx, &delivery, ""); err != nil {
+		return err
 	}
 	d.at("recorded")
 	d.settle(ctx)
@@ -32,21 +34,23 @@ func (d *Delivery) finish(ctx context.Context) error {
 // record publishes a delivery to the ledger and returns when it is stored. If an
 // earlier attempt has done so, the server drops this one by its message id, for as
 // long as it remembers ids (two minutes by default). After that there can be two
-// records of one message: readers tell them by chat and message id.
-func (d *Delivery) record(ctx context.Context, a *accepted) error {
-	delivery := a.Delivery
-	delivery.Ranges = a.Ranges
-	data, err := json.Marshal(&delivery)
+// records of one message: readers tell them by chat and message id. which tells
+// the records apart that a message is to have several of.
+func (d *Delivery) record(ctx context.Context, delivery *proto.Delivery, which string) error {
+	data, err := json.Marshal(delivery)
 	if err != nil {
-		return fmt.Errorf("writing the record: %w", err)
+		return fmt.Errorf("writing the delivery's record: %w", err)
 	}
 	for retry := newRetry(); ; {
 		msg := nats.NewMsg(proto.DeliveriesSubject(d.name))
-		msg.Header.Set(nats.MsgIdHdr, delivery.Sink+" "+delivery.Chat+" "+delivery.MessageID)
+		msg.Header.Set(nats.MsgIdHdr, delivery.Sink+" "+delivery.Chat+" "+delivery.MessageID+which)
 		msg.Data = data
 		err := d.Conn.Publish(ctx, msg)
-		if err == nil || bus.Permanent(err) {
-			return err
+		if err == nil {
+			return nil
+		}
+		if bus.Permanent(err) {
+			return fmt.Errorf("recording the delivery: %w", err)
 		}
 		d.Log.Warn("recording a delivery is delayed", "err", err)
 		if err := retry.wait(ctx); err != nil {

@@ -66,7 +66,7 @@ func newMetrics(r prometheus.Registerer, sink string) metrics {
 // accepted counts a message that the chat has accepted, and what is in hand for it.
 func (m *metrics) accepted(p *plan, inHand [2][]*bus.Msg, now time.Time) {
 	m.messages.WithLabelValues(string(p.Kind)).Inc()
-	if len(p.Ranges) == 0 {
+	if !p.ofAlerts() {
 		return
 	}
 	for severity, n := range map[string]int{
@@ -76,6 +76,9 @@ func (m *metrics) accepted(p *plan, inHand [2][]*bus.Msg, now time.Time) {
 		"low":      p.Severities.Low,
 	} {
 		m.delivered.WithLabelValues(severity).Add(float64(n))
+	}
+	for range p.Ahead {
+		m.delay.Observe(now.Sub(p.Oldest).Seconds())
 	}
 	for _, msgs := range inHand {
 		for _, one := range msgs {

@@ -32,8 +32,8 @@ const (
 )
 
 // choose says what the next message is about, and when it may go: as soon as
-// the chat takes one if it is a few urgent alerts or was asked for, and in its
-// turn of an even pace otherwise.
+// the chat takes one if it is a few urgent alerts, or a few critical ones among
+// many others, or was asked for; and in its turn of an even pace otherwise.
 func (d *Delivery) choose() (job, time.Time) {
 	u, r := &d.lanes[urgent].pile, &d.lanes[routine].pile
 	soon, calm := d.slots.next(0), d.slots.calm()
@@ -41,7 +41,7 @@ func (d *Delivery) choose() (job, time.Time) {
 	switch {
 	case len(d.waiting) > 0 && starved:
 		return someRequest, soon
-	case !u.empty() && u.few():
+	case !u.empty() && (u.few() || u.pressing()):
 		return someAlerts, soon
 	case len(d.waiting) > 0:
 		return someRequest, soon
@@ -57,6 +57,7 @@ func (d *Delivery) choose() (job, time.Time) {
 // next waits until there is something to send and a slot for it, and plans it.
 func (d *Delivery) next(ctx context.Context) error {
 	for {
+		d.hearWaiting()
 		if err := d.look(ctx); err != nil {
 			return err
 		}
@@ -65,7 +66,8 @@ func (d *Delivery) next(ctx context.Context) error {
 			return err
 		}
 		what, at := d.choose()
-		if what == someAlerts && !at.After(d.Clock.Now()) {
+		hurry := d.lanes[urgent].pile.pressing() && !d.lanes[urgent].pile.few()
+		if what == someAlerts && !hurry && !at.After(d.Clock.Now()) {
 			if err := d.fillIf(ctx, func(l *lane) bool { return !l.pile.empty() }); err != nil {
 				return err
 			}
@@ -104,6 +106,9 @@ func (d *Delivery) idle(ctx context.Context, what job, at time.Time) error {
 			return f.err
 		}
 		return d.take(ctx, f.lane, f.msgs)
+	case m := <-d.heard:
+		d.hear(m)
+		return nil
 	case r := <-asked:
 		d.waiting = append(d.waiting, r)
 		return nil
@@ -138,7 +143,8 @@ func (d *Delivery) build(ctx context.Context, what job) error {
 }
 
 // batch takes alerts off the piles. Few are shown each by itself, the urgent ones
-// before the routine ones; many are counted, of both lanes in one.
+// before the routine ones; many are counted, of both lanes in one, but for a few
+// critical ones among them, which go before.
 func (d *Delivery) batch() (sink.Batch, []member) {
 	u, r := &d.lanes[urgent].pile, &d.lanes[routine].pile
 	groups := len(u.groups)
@@ -150,19 +156,23 @@ func (d *Delivery) batch() (sink.Batch, []member) {
 	var b sink.Batch
 	var members []member
 	switch {
-	case groups+len(r.groups) <= maxCards && (turn || u.empty() || !single):
-		b = sink.Batch{Kind: proto.DeliveryCards, Alerts: append(u.cards(), r.cards()...)}
+	case u.few() && r.few() && groups+len(r.groups) <= maxCards && (turn || u.empty() || !single):
+		b = sink.Batch{Kind: proto.DeliveryCards, Alerts: append(u.cards(anyKey), r.cards(anyKey)...)}
 		members = append(u.takeAll(), r.takeAll()...)
-	case turn || u.empty() || !u.few():
+	case turn || u.empty() || !u.few() && !u.pressing():
 		members = append(u.takeAll(), r.takeAll()...)
 		folded := digest.Fold(described(members))
 		b = sink.Batch{Kind: proto.DeliveryDigest, Digest: &folded}
+	case !u.few():
+		b = sink.Batch{Kind: proto.DeliveryCards, Alerts: u.cards(isCritical)}
+		members = u.take(isCritical)
 	case single:
-		first := u.cards()[0]
+		first := u.cards(anyKey)[0]
+		which := digest.Describe(first.Event).Key
 		b = sink.Batch{Kind: proto.DeliveryCards, Alerts: []sink.Alert{first}}
-		members = u.takeGroup(digest.Describe(first.Event).Key)
+		members = u.take(func(k digest.Key) bool { return k == which })
 	default:
-		b = sink.Batch{Kind: proto.DeliveryCards, Alerts: u.cards()}
+		b = sink.Batch{Kind: proto.DeliveryCards, Alerts: u.cards(anyKey)}
 		members = u.takeAll()
 	}
 	if !r.empty() {
@@ -170,11 +180,11 @@ func (d *Delivery) batch() (sink.Batch, []member) {
 	}
 	critical := false
 	for i, m := range members {
-		if i == 0 || m.msg.Stored.Before(b.First) {
-			b.First = m.msg.Stored
+		if i == 0 || m.stored.Before(b.First) {
+			b.First = m.stored
 		}
-		if m.msg.Stored.After(b.Last) {
-			b.Last = m.msg.Stored
+		if m.stored.After(b.Last) {
+			b.Last = m.stored
 		}
 		critical = critical || m.Severity == proto.SeverityCritical
 	}
@@ -201,9 +211,13 @@ func (d *Delivery) plan(ctx context.Context, b sink.Batch, requested keys, membe
 	p := &plan{Kind: b.Kind, Keys: requested, Messages: d.render(b), Oldest: b.First}
 	var sequences []uint64
 	for _, m := range members {
-		d.inHand[m.lane] = append(d.inHand[m.lane], m.msg)
 		p.Keys = append(p.Keys, m.key)
-		sequences = append(sequences, m.msg.Sequence)
+		if m.msg != nil {
+			d.inHand[m.lane] = append(d.inHand[m.lane], m.msg)
+			sequences = append(sequences, m.msg.Sequence)
+		} else {
+			p.Ahead = append(p.Ahead, m.key)
+		}
 		if !m.repeat {
 			p.Alerts++
 			digest.Tally(&p.Severities, m.Severity, 1)

@@ -338,11 +338,10 @@ func (g *rig) storedThrough(conn *bus.Conn, sequence uint64) {
 	})
 }
 
-// ledger is what was recorded, without the repetitions.
+// ledger is what was recorded, the records of a message as one.
 func (g *rig) ledger() []proto.Delivery {
 	g.t.Helper()
 	var all []proto.Delivery
-	known := make(map[string]bool)
 	for m, err := range g.bus.Conn(g.t, bus.RoleOperator).History(g.t.Context(), proto.StreamDeliveries, proto.DeliveriesPrefix+".>", bus.Start{}) {
 		if err != nil {
 			g.t.Fatal(err)
@@ -351,10 +350,16 @@ func (g *rig) ledger() []proto.Delivery {
 		if err := json.Unmarshal(m.Data, &d); err != nil {
 			g.t.Fatal(err)
 		}
-		if !known[d.MessageID] {
+		i := slices.IndexFunc(all, func(other proto.Delivery) bool { return other.MessageID == d.MessageID })
+		if i < 0 {
 			all = append(all, d)
+			continue
 		}
-		known[d.MessageID] = true
+		for _, run := range d.Ranges {
+			if !slices.Contains(all[i].Ranges, run) {
+				all[i].Ranges = append(all[i].Ranges, run)
+			}
+		}
 	}
 	return all
 }

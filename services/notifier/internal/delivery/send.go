@@ -91,6 +91,7 @@ func (d *Delivery) accept(ctx context.Context, r sink.Receipt) error {
 		Ranges: p.Ranges,
 	}
 	d.state.Settled = append(d.state.Settled, p.Keys...)
+	d.sentAhead(p.Ahead, d.state.Unrecorded.Delivery)
 	d.state.Plan, d.state.Failures = nil, 0
 	d.recovered()
 	if err := d.put(ctx); err != nil {
@@ -164,7 +165,7 @@ func (d *Delivery) giveUp(ctx context.Context, reason string) error {
 	p := d.state.Plan
 	d.Log.Error("the chat refuses a message in every form", "reason", reason, "kind", p.Kind, "alerts", p.Alerts)
 	d.state.Plan = nil
-	if len(p.Ranges) > 0 {
+	if p.ofAlerts() {
 		d.state.Refused = append(d.state.Refused, p.Keys...)
 		d.state.RefusedReason = fmt.Sprintf("the chat %s refused it in every form: %s", d.name, reason)
 		d.state.Notes.add("%s not accepted by the chat in any form (%s); copies are in %s.", were(p.Alerts), reason, proto.StreamDead)

@@ -34,6 +34,9 @@ type state struct {
 	Plan *plan `json:"plan,omitempty"`
 	// Unrecorded was accepted and has no ledger record yet, as far as is known.
 	Unrecorded *accepted `json:"unrecorded,omitempty"`
+	// Ahead are alerts that were accepted before their copies had come, the
+	// newest last.
+	Ahead []ahead `json:"ahead,omitempty"`
 	// Settled are the alerts accepted last, newest last: acknowledged when they
 	// are delivered again.
 	Settled keys `json:"settled"`
@@ -62,12 +65,16 @@ type plan struct {
 	Severities proto.SeverityCounts `json:"severities"`
 	Keys       keys                 `json:"keys"` // of the alerts, or of the request
 	Ranges     ranges               `json:"ranges"`
-	Oldest     time.Time            `json:"oldest"` // when the first of the alerts was stored
+	Ahead      keys                 `json:"ahead,omitempty"` // of the alerts that are not in Ranges: their copies have not come
+	Oldest     time.Time            `json:"oldest"`          // when the first of the alerts was stored
 
 	Attempts  int  `json:"attempts"`
 	UnderWay  bool `json:"under_way"`  // an attempt whose outcome is not known
 	MayRepeat bool `json:"may_repeat"` // one that will never be known
 }
+
+// ofAlerts reports whether the message is about alerts that wait.
+func (p *plan) ofAlerts() bool { return len(p.Ranges)+len(p.Ahead) > 0 }
 
 // accepted is a ledger record to be published, with its ranges packed.
 type accepted struct {
