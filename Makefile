@@ -47,6 +47,10 @@ test: ## run every test that needs no Docker, with the race detector
 COMPOSE := docker compose
 IMAGES  := SECURITY_BUILD=$(VERSION) SECURITY_REVISION=$(shell git rev-parse HEAD 2>/dev/null) SOURCE_DATE_EPOCH=$(shell git log -1 --format=%ct 2>/dev/null)
 
+.PHONY: setup
+setup: ## set the whole stack up in containers, asking for what is needed
+	@./setup.sh
+
 .PHONY: images
 images: ## build the container images
 	@$(IMAGES) $(COMPOSE) --profile '*' build

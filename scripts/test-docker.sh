@@ -14,5 +14,5 @@ fi
 # The tests end what they have started themselves.
 export TESTCONTAINERS_RYUK_DISABLED=true
 export TESTCONTAINERS_HOST_OVERRIDE=${TESTCONTAINERS_HOST_OVERRIDE:-localhost}
-cd deploy/compose/e2e
-exec "${GO:-go}" test -count=1 -timeout 30m ./... "$@"
+(cd deploy/compose/e2e && "${GO:-go}" test -count=1 -timeout 30m ./... "$@")
+./scripts/setup_test.sh

@@ -73,6 +73,10 @@ var (
 	hostNet    = []string{"security-suricata"}
 	// What a container sees of the machine's own files.
 	hostPaths = map[string][]string{
+		"security-shipper-suricata": {"../../rules:/rules:ro"},
+		"security-shipper-tracee":   {"../../rules:/rules:ro"},
+		"security-notifier":         {"../../rules:/rules:ro"},
+		"security-guard":            {"../../rules:/rules:ro"},
 		"security-suricata":        {"../../suricata:/suricata:ro"},
 		"security-suricata-update": {"../../suricata:/suricata:ro"},
 		"security-tracee":          {"../../tracee:/openclaw:ro", "/etc/os-release:/etc/os-release-host:ro", "/var/run:/var/run:ro"},

@@ -21,7 +21,6 @@ import (
 
 type doctorCommand struct {
 	targetFlags
-	sensorFlags
 	Admin     []string `env:"DOCTOR_ADMIN" placeholder:"[NAME=]ADDR" help:"Service that serves /readyz, as host:port; may be repeated. The embedded bus is asked at ADMIN_ADDR."`
 	Proxy     string   `env:"DOCTOR_PROXY" placeholder:"ADDR" help:"LLM proxy, as host:port. That of the embedded bus is asked at PROXY_ADDR."`
 	Disk      []string `env:"DOCTOR_DISKS" placeholder:"DIR" help:"Directory whose file system must have room, the streams' first; may be repeated. For the embedded bus it is the data directory."`
@@ -76,7 +75,7 @@ func printFindings(w io.Writer, found []doctor.Finding) error {
 // is asked, what `secbus up` reads from the same environment.
 func (c *doctorCommand) options(term terminal) (doctor.Options, error) {
 	var chats notifier.Config
-	o := doctor.Options{Sources: c.Sensors, RulesFile: c.RulesFile, Disks: c.Disk}
+	o := doctor.Options{Sources: sensorsInUse(term.environ), RulesFile: c.RulesFile, Disks: c.Disk}
 	if c.Server == "" {
 		settings, err := loadUp(term.environ)
 		if err != nil {
@@ -99,7 +98,15 @@ func (c *doctorCommand) options(term terminal) (doctor.Options, error) {
 		}
 	}
 	o.Chats = func(ctx context.Context) []doctor.Finding { return checkChats(ctx, chats, openClawTokens(c.OpenClaw)) }
-	return o, c.named(&o)
+	if err := c.named(&o); err != nil {
+		return doctor.Options{}, err
+	}
+	o.Services = slices.DeleteFunc(o.Services, func(e doctor.Endpoint) bool {
+		return slices.ContainsFunc(expectedSources(), func(source string) bool {
+			return !slices.Contains(o.Sources, source) && strings.Contains(e.Name, bus.ShipperRole(source))
+		})
+	})
+	return o, nil
 }
 
 // named puts the endpoints that the flags name in place of those assumed.

@@ -129,3 +129,23 @@ func TestAssumed(t *testing.T) {
 		}
 	}
 }
+
+// A sensor that a deployment leaves out is not missed, nor is its shipper.
+func TestWhatIsLeftOutIsNotMissed(t *testing.T) {
+	environ := []string{"TRACEE_REPLICAS=0"}
+	c := doctorCommand{targetFlags: targetFlags{Server: "nats://localhost"}, Admin: []string{"security-shipper-suricata:9600", "security-shipper-tracee:9600", "security-auditor:9600"}}
+	o, err := c.options(terminal{environ: environ})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked []string
+	for _, s := range o.Services {
+		asked = append(asked, s.Name)
+	}
+	if got := strings.Join(append(o.Sources, asked...), " "); got != "suricata security-shipper-suricata:9600 security-auditor:9600" {
+		t.Errorf("expects %s", got)
+	}
+	if got := sensorsInUse([]string{"TRACEE_REPLICAS=1", "SURICATA_REPLICAS="}); len(got) != 2 {
+		t.Errorf("of two sensors, %s are in use", got)
+	}
+}

@@ -172,8 +172,8 @@ func composeKeys() []config.Key {
 		number("SURICATA_LOG_KEEP", "8", "Rotated logs of Suricata that are kept."),
 		number("TRACEE_LOG_MAX_BYTES", "67108864", "Size at which Tracee's log is rotated, in bytes."),
 		number("TRACEE_LOG_KEEP", "8", "Rotated logs of Tracee that are kept."),
-		number("SURICATA_REPLICAS", "1", "0 leaves out Suricata and its shipper."),
-		number("TRACEE_REPLICAS", "1", "0 leaves out Tracee and its shipper, where the kernel cannot run it."),
+		number("SURICATA_REPLICAS", "1", "0 leaves out Suricata and its shipper; then nobody misses them either."),
+		number("TRACEE_REPLICAS", "1", "0 leaves out Tracee and its shipper, where the kernel cannot run it; then nobody misses them either."),
 		text("SURICATA_IMAGE", "jasonish/suricata:8.0", "Image of Suricata."),
 		text("TRACEE_IMAGE", "aquasec/tracee:0.24.1", "Image of Tracee."),
 		number("PROXY_PORT", "8080", "Port of 127.0.0.1 on which the LLM proxy is published."),
@@ -198,7 +198,6 @@ func without(keys []config.Key, shared any) []config.Key {
 func commandKeys() []config.Key {
 	return []config.Key{
 		{Name: "SECBUS_DATA", Type: "string", Doc: "Data directory of the embedded bus. Unset means `openclaw-security` under `$XDG_STATE_HOME`, which is `~/.local/state` by default."},
-		{Name: "SECBUS_SENSORS", Type: "list of string", Default: "suricata,tracee", Doc: "Sensors that `secbus status` and `secbus doctor` expect to report, separated by commas."},
 		{Name: "SECBUS_KEYS", Type: "string", Doc: "Directory with the seeds of the roles that `secbus` takes, for a NATS server that is not the embedded one."},
 		{Name: "SECBUS_AUDIT", Type: "string", Doc: "Directory of the audit log that `secbus audit` reads. Unset means audit in the data directory."},
 		{Name: "NATS_CLUSTER", Type: "list of string", Doc: "Names of the servers of a cluster, separated by commas, for `secbus keys init`."},

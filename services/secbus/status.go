@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -15,7 +16,6 @@ import (
 
 type statusCommand struct {
 	targetFlags
-	sensorFlags
 	JSON bool `help:"Print as JSON."`
 }
 
@@ -31,7 +31,7 @@ func (c *statusCommand) Run(ctx context.Context, term terminal) error {
 		return err
 	}
 	defer conn.Close()
-	s, err := readStatus(ctx, conn, c.Sensors, time.Now())
+	s, err := readStatus(ctx, conn, sensorsInUse(term.environ), time.Now())
 	if err != nil {
 		return err
 	}
@@ -84,9 +84,12 @@ type sourceStatus struct {
 // expectedSources are those whose shippers have keys on every bus.
 func expectedSources() []string { return []string{"suricata", "tracee"} }
 
-// sensorFlags say which sensors there are, so that one that has gone is missed.
-type sensorFlags struct {
-	Sensors []string `env:"SECBUS_SENSORS" default:"suricata,tracee" placeholder:"NAME" help:"Sensors that are expected to report (${default})."`
+// sensorsInUse are those that are expected to report: all but what a deployment
+// leaves out.
+func sensorsInUse(environ []string) []string {
+	return slices.DeleteFunc(expectedSources(), func(source string) bool {
+		return value(environ, strings.ToUpper(source)+"_REPLICAS") == "0"
+	})
 }
 
 // readStatus asks the bus, to which the sensors are expected to report, for its

@@ -19,6 +19,12 @@ const (
 	connectJitter  = 250 * time.Millisecond
 	requestTimeout = 5 * time.Second // for an answer to a question
 	closeTimeout   = 2 * time.Second // for the last acknowledgements to leave
+
+	// A server that is out of reach without a word, because a cable was pulled or
+	// it has another address now, is given up within 30 s. The client's default
+	// takes 6 minutes, and the kernel's far longer.
+	pingInterval = 10 * time.Second
+	pingsLost    = 2
 )
 
 // Options say where and as whom to connect.
@@ -104,6 +110,8 @@ func (c *Conn) natsOptions(o Options) ([]nats.Option, error) {
 		nats.Name(o.Role),
 		nats.CustomInboxPrefix(InboxPrefix(o.Role)),
 		nats.Timeout(dialTimeout),
+		nats.PingInterval(pingInterval),
+		nats.MaxPingsOutstanding(pingsLost),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(connectRetry),
 		nats.ReconnectJitter(connectJitter, connectJitter),
