@@ -23,7 +23,7 @@ else
     comm -13 <(echo "$had") <(volumes) | xargs -r docker volume rm >/dev/null
   }
   trap stop EXIT
-  docker compose up -d --build --quiet-pull >/dev/null
+  docker compose --progress quiet up -d --build --quiet-pull
 fi
 echo "waiting ${settle} s for the stack to settle"
 sleep "$settle"

@@ -77,9 +77,9 @@ var (
 		"security-shipper-tracee":   {"../../rules:/rules:ro"},
 		"security-notifier":         {"../../rules:/rules:ro"},
 		"security-guard":            {"../../rules:/rules:ro"},
-		"security-suricata":        {"../../suricata:/suricata:ro"},
-		"security-suricata-update": {"../../suricata:/suricata:ro"},
-		"security-tracee":          {"../../tracee:/openclaw:ro", "/etc/os-release:/etc/os-release-host:ro", "/var/run:/var/run:ro"},
+		"security-suricata":         {"../../suricata:/suricata:ro"},
+		"security-suricata-update":  {"../../suricata:/suricata:ro"},
+		"security-tracee":           {"../../tracee:/openclaw:ro", "/etc/os-release:/etc/os-release-host:ro", "/var/run:/var/run:ro"},
 	}
 	// Who is on a network that leads out of the machine, or to the agent.
 	onEdge     = []string{"security-suricata-update", "security-llm-proxy", "security-notifier", "secbus"}
