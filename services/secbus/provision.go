@@ -42,6 +42,7 @@ func (c *provisionCommand) Run(ctx context.Context, term terminal) error {
 		Limits:      limits(settings.Retention),
 		AllowShrink: c.AllowShrink,
 		Consumers:   settings.Notifier.Consumers(),
+		Wait:        c.Wait,
 	})
 	if err != nil {
 		return err

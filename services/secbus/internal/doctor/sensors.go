@@ -36,7 +36,7 @@ func (c *checkup) sensors(ctx context.Context) []Finding {
 		c.lastLine(&f, s)
 		c.alarms(ctx, &f, s)
 		if s.name == "suricata" {
-			c.suricata(&f, s)
+			c.suricata(ctx, &f, s)
 		}
 	}
 	for _, name := range c.Sources {

@@ -1,10 +1,14 @@
 package doctor
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/internal/bus"
 )
 
 const (
@@ -40,9 +44,18 @@ type eveStats struct {
 	} `json:"stats"`
 }
 
+// statsWithin is until when Suricata has written statistics at least once, with
+// time to spare: our configuration has it do so every minute.
+const statsWithin = 3 * time.Minute
+
 // suricata judges the statistics that Suricata has written last.
-func (c *checkup) suricata(f *findings, s *source) {
+func (c *checkup) suricata(ctx context.Context, f *findings, s *source) {
 	if s.stats == nil {
+		first, err := c.Conn.First(ctx, proto.StreamSecurity, proto.SourceFilter(s.host, s.name), bus.Start{})
+		if err == nil && first != nil && c.bus.age(first) < statsWithin {
+			f.add(s.subject()+" packets", Good, "it has only just begun and written no statistics yet")
+			return
+		}
 		f.add(s.subject()+" packets", Warning, "it writes no statistics, so that lost packets and missing rules go unnoticed: turn on `stats` among the types of eve-log")
 		return
 	}

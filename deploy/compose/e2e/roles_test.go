@@ -1,0 +1,166 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+
+	"github.com/openclaw-security/bus/proto"
+)
+
+// identity is a role, who holds its key, and what it may do of what others may
+// not.
+type identity struct {
+	role, holder string
+	publish      []string // of the subjects of all, those that it may publish to
+	subscribe    []string // of the subjects of all, those that it may subscribe to
+	harmless     string   // what it may publish without changing anything
+}
+
+// ingestAlert is a subject that a source publishes to.
+func ingestAlert(source string) string {
+	return proto.NewSubject(host, source, "alert", proto.SeverityHigh).Ingest()
+}
+
+// identities are all roles of the stack. What each may publish, nobody else may
+// unless it says so as well.
+func identities() []identity {
+	const (
+		tailed   = proto.StoredPrefix + ".>"
+		replayed = proto.ReplayPrefix + ".>"
+	)
+	silences := proto.StateSubject(proto.KeySilences)
+	list := "$JS.API.CONSUMER.LIST."
+	info := "$JS.API.STREAM.INFO."
+	direct := "$JS.API.DIRECT.GET."
+	return []identity{
+		{role: "provisioner", holder: "provisioner", publish: []string{"$JS.API.STREAM.UPDATE." + proto.StreamSecurity, list + proto.StreamAlerts}, harmless: info + proto.StreamSecurity},
+		{role: "shipper-suricata", holder: "shipper-suricata", publish: []string{ingestAlert("suricata")}, harmless: info + proto.StreamSecurity},
+		{role: "shipper-tracee", holder: "shipper-tracee", publish: []string{ingestAlert("tracee")}, harmless: info + proto.StreamSecurity},
+		{role: "proxy", holder: "proxy", publish: []string{ingestAlert("proxy"), proto.IngestPrefix + ".audit." + host + ".proxy.request.info"}, harmless: info + proto.StreamAudit},
+		{role: "notifier", holder: "notifier", publish: []string{proto.DeliveriesSubject(sinkA), "$JS.API.CONSUMER.MSG.NEXT." + proto.StreamAlerts + "." + proto.DurableNotifierStdout, silences, direct + proto.StreamAlerts}, harmless: info + proto.StreamAlerts},
+		{role: "auditor", holder: "auditor", publish: []string{ingestAlert("auditor"), "$JS.API.CONSUMER.MSG.NEXT." + proto.StreamAudit + "." + proto.DurableAuditor}, harmless: info + proto.StreamAudit},
+		{role: "tail", holder: "operator", publish: []string{direct + proto.StreamAlerts}, subscribe: []string{tailed, replayed}, harmless: direct + proto.StreamAlerts},
+		{role: "operator", holder: "operator", publish: []string{silences, list + proto.StreamAlerts, direct + proto.StreamAlerts}, subscribe: []string{tailed}, harmless: "$JS.API.INFO"},
+		{role: "replay", holder: "operator", publish: []string{proto.ReplayPrefix + ".security.alert.x"}, harmless: proto.ReplayPrefix + ".security.alert.x"},
+	}
+}
+
+// forbidden are subjects that nobody may use.
+func forbidden() (publish, subscribe []string) {
+	stored := proto.NewSubject(host, "suricata", "alert", proto.SeverityHigh).Stored()
+	publish = []string{
+		stored, ingestAlert("falco"), strings.Replace(ingestAlert("suricata"), host, "box2", 1),
+		"$JS.API.STREAM.DELETE." + proto.StreamSecurity, "$JS.API.STREAM.PURGE." + proto.StreamAudit,
+		"$JS.API.STREAM.MSG.DELETE." + proto.StreamAudit, "$SYS.REQ.SERVER.PING", "_INBOX_tail.x",
+	}
+	return publish, []string{">", proto.IngestPrefix + ".>", "_INBOX.>", "$JS.>", "$SYS.>"}
+}
+
+// Each key opens its own door and no other, and without one there is none.
+func TestRolesAreRefusedWhatIsNotTheirs(t *testing.T) {
+	r := newRig(t, 4*time.Minute, setup{})
+	all := identities()
+	publish, subscribe := forbidden()
+	for _, id := range all {
+		publish = append(publish, id.publish...)
+		subscribe = append(append(subscribe, id.subscribe...), "_INBOX_"+id.role+".>")
+	}
+	slices.Sort(publish)
+	slices.Sort(subscribe)
+	publish, subscribe = slices.Compact(publish), slices.Compact(subscribe)
+	refused := 0
+	for _, id := range all {
+		nc, err := r.dial(id.role, r.seed(id.holder, id.role), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+		if err != nil {
+			t.Fatalf("connecting as %s: %v", id.role, err)
+		}
+		defer nc.Close()
+		if err := denial(nc, id.harmless, func() error { return nc.PublishRequest(id.harmless, nc.NewInbox(), nil) }); err != nil {
+			t.Errorf("%s may not publish %s: %v", id.role, id.harmless, err)
+		}
+		for _, subject := range publish {
+			if slices.Contains(id.publish, subject) {
+				continue
+			}
+			if err := denial(nc, subject, func() error { return nc.Publish(subject, nil) }); err == nil {
+				t.Errorf("%s may publish %s", id.role, subject)
+			}
+			refused++
+		}
+		own := append([]string{"_INBOX_" + id.role + ".>"}, id.subscribe...)
+		for _, subject := range subscribe {
+			err := denial(nc, subject, func() error { _, err := nc.SubscribeSync(subject); return err })
+			if may := slices.Contains(own, subject); may != (err == nil) {
+				t.Errorf("%s subscribes to %s: allowed %t, want %t", id.role, subject, err == nil, may)
+			}
+			refused++
+		}
+	}
+	t.Logf("%d roles, %d attempts", len(all), refused)
+	r.refuseStrangers()
+	r.hideState()
+}
+
+// denial makes an attempt and returns the server's refusal of this subject, nil
+// if it did not refuse.
+func denial(nc *nats.Conn, subject string, attempt func() error) error {
+	if err := attempt(); err != nil {
+		return fmt.Errorf("not tried: %w", err)
+	}
+	// The server answers in order: a refusal is here before the flush's answer.
+	if err := nc.Flush(); err != nil {
+		return fmt.Errorf("not told: %w", err)
+	}
+	err := nc.LastError()
+	if errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), `"`+subject+`"`) {
+		return err
+	}
+	return nil
+}
+
+// refuseStrangers checks that nobody gets in without one of the keys.
+func (r *rig) refuseStrangers() {
+	r.t.Helper()
+	stranger, err := nkeys.CreateUser()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for name, key := range map[string]nkeys.KeyPair{"without a key": nil, "with a key of their own": stranger} {
+		if nc, err := r.dial("tail", key); !errors.Is(err, nats.ErrAuthorization) {
+			r.t.Errorf("somebody %s gets %v, %v", name, nc, err)
+		}
+	}
+}
+
+// hideState checks that nobody on the server's networks can read its state.
+func (r *rig) hideState() {
+	r.t.Helper()
+	inspect, err := r.units["nats"].Inspect(r.ctx)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for name, n := range inspect.NetworkSettings.Networks {
+		reach := func(port string) error {
+			c, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(r.ctx, "tcp", net.JoinHostPort(n.IPAddress.String(), port))
+			if err == nil {
+				c.Close()
+			}
+			return err
+		}
+		if err := reach("4222"); err != nil {
+			r.t.Logf("network %s cannot be reached from here, which leaves its ports unchecked: %v", name, err)
+			continue
+		}
+		if reach("8222") == nil {
+			r.t.Errorf("the monitoring port answers on network %s", name)
+		}
+	}
+}
