@@ -241,7 +241,7 @@ func progressOn(term terminal) func(done, total int64) {
 			return
 		}
 		shown = time.Now()
-		fmt.Fprintf(term.stderr, "\r%3d %% of %s", done*100/total, size(uint64(total)))
+		fmt.Fprintf(term.stderr, "\r%3d %% of %s", done*100/total, render.Size(uint64(total)))
 		if done >= total {
 			fmt.Fprint(term.stderr, "\r\x1b[K")
 		}

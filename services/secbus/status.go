@@ -12,6 +12,7 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
+	"github.com/openclaw-security/bus/services/internal/render"
 )
 
 type statusCommand struct {
@@ -192,7 +193,7 @@ func (s *status) print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "STREAM\tMESSAGES\tSIZE\tLIMIT\tOLDEST\tNEWEST")
 	for _, st := range s.Streams {
-		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%s\n", st.Name, st.Messages, size(st.Bytes), size(uint64(max(st.MaxBytes, 0))), clock(st.Oldest), clock(st.Newest))
+		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%s\n", st.Name, st.Messages, render.Size(st.Bytes), render.Size(uint64(max(st.MaxBytes, 0))), clock(st.Oldest), clock(st.Newest))
 	}
 	fmt.Fprintln(t, "\nCONSUMER\tSTREAM\tPENDING\tUNACKED\tACTIVE\t")
 	for _, c := range s.Consumers {
@@ -222,17 +223,4 @@ func clock(t *time.Time) string {
 		return "-"
 	}
 	return t.Local().Format("2006-01-02 15:04:05")
-}
-
-// size renders bytes in binary units.
-func size(n uint64) string {
-	const unit = 1024
-	if n < unit {
-		return fmt.Sprintf("%d B", n)
-	}
-	div, exp := uint64(unit), 0
-	for n/div >= unit {
-		div, exp = div*unit, exp+1
-	}
-	return fmt.Sprintf("%.1f %ciB", float64(n)/float64(div), "KMGTPE"[exp])
 }

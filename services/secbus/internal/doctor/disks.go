@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/openclaw-security/bus/services/internal/bus"
+	"github.com/openclaw-security/bus/services/internal/render"
 )
 
 const (
@@ -54,13 +55,13 @@ func growth(streams []bus.StreamState) uint64 {
 
 // judgeSpace judges the space of dir, where streams may still grow by room.
 func judgeSpace(f *findings, dir string, s space, room uint64) {
-	text := fmt.Sprintf("%s free of %s", size(s.free), size(s.total))
+	text := fmt.Sprintf("%s free of %s", render.Size(s.free), render.Size(s.total))
 	share := float64(s.free) / float64(max(s.total, 1))
 	switch {
 	case share < freeFault || s.free < freeFaultBytes:
 		f.add(dir, Fault, "%s: nothing will be stored soon; make room", text)
 	case s.free < room:
-		f.add(dir, Warning, "%s, and the streams may still grow by %s: make room, or lower their limits", text, size(room))
+		f.add(dir, Warning, "%s, and the streams may still grow by %s: make room, or lower their limits", text, render.Size(room))
 	case share < freeTold:
 		f.add(dir, Warning, "%s: make room", text)
 	default:

@@ -6,6 +6,7 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
+	"github.com/openclaw-security/bus/services/internal/render"
 )
 
 const (
@@ -54,7 +55,7 @@ func judgeRetention(f *findings, s bus.StreamState, from *bus.Stored, now time.T
 	perDay := each * float64(s.Last-from.Sequence+1) / over.Hours() * 24
 	days := float64(s.MaxBytes) / perDay
 	limit := s.MaxAge.Hours() / 24
-	rate := size(uint64(perDay))
+	rate := render.Size(uint64(perDay))
 	switch {
 	case limit > 0 && days >= limit:
 		f.add(s.Name, Good, "keeps the full %.0f days at this rate, %s a day", limit, rate)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/openclaw-security/bus/services/internal/bus"
+	"github.com/openclaw-security/bus/services/internal/render"
 )
 
 // The version of nats-server that the bus is made for, and the least: before it
@@ -46,12 +47,12 @@ func judgeServer(f *findings, h bus.Health) {
 	default:
 		f.add("NATS", Good, "%s", text)
 	}
-	text = fmt.Sprintf("%s used, %s set aside for the streams", size(h.Used), size(h.Reserved))
+	text = fmt.Sprintf("%s used, %s set aside for the streams", render.Size(h.Used), render.Size(h.Reserved))
 	if h.Limit <= 0 {
 		f.add("store", Good, "%s, no limit of the account", text)
 		return
 	}
-	text += fmt.Sprintf(", limit %s", size(uint64(h.Limit)))
+	text += fmt.Sprintf(", limit %s", render.Size(uint64(h.Limit)))
 	judgeFill(f, "store", text, h.Used, uint64(h.Limit), "raise the account's limit, or lower those of the streams")
 }
 
@@ -79,17 +80,4 @@ func recent(version string) bool {
 		return false
 	}
 	return major > serverMajor || major == serverMajor && minor >= serverMinor
-}
-
-// size renders a number of bytes in binary units.
-func size(n uint64) string {
-	const unit = 1024
-	if n < unit {
-		return fmt.Sprintf("%d B", n)
-	}
-	div, exp := uint64(unit), 0
-	for n/div >= unit {
-		div, exp = div*unit, exp+1
-	}
-	return fmt.Sprintf("%.1f %ciB", float64(n)/float64(div), "KMGTPE"[exp])
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
+	"github.com/openclaw-security/bus/services/internal/render"
 )
 
 // streams says of each stream whether it is what this program expects, and how
@@ -32,10 +33,10 @@ func judgeStream(f *findings, def proto.Stream, s bus.StreamState) {
 		}
 	}
 	if s.MaxBytes <= 0 {
-		f.add(def.Name, Warning, "%d messages, %s, without a limit: it may fill the disk; run `secbus provision`", s.Messages, size(s.Bytes))
+		f.add(def.Name, Warning, "%d messages, %s, without a limit: it may fill the disk; run `secbus provision`", s.Messages, render.Size(s.Bytes))
 		return
 	}
-	text := fmt.Sprintf("%d messages, %s of %s", s.Messages, size(s.Bytes), size(uint64(s.MaxBytes)))
+	text := fmt.Sprintf("%d messages, %s of %s", s.Messages, render.Size(s.Bytes), render.Size(uint64(s.MaxBytes)))
 	if def.Discard == proto.DiscardNew {
 		judgeFill(f, def.Name, text, s.Bytes, uint64(s.MaxBytes), "raise its limit and run `secbus provision`")
 		return
