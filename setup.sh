@@ -10,10 +10,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 readonly project=openclaw-security
 readonly env_file=.env.security
 readonly own_network=${project}_openclaw
+readonly default_gateway=openclaw-openclaw-gateway-1
 
 # The settings that this script knows. Each may come from a flag, from the
 # environment or from .env.security, where compose finds it.
-readonly settings="OPENCLAW_HOST OPENCLAW_NETWORK SURICATA_INTERFACE SURICATA_REPLICAS TRACEE_REPLICAS
+readonly settings="OPENCLAW_HOST OPENCLAW_GATEWAY OPENCLAW_NETWORK SURICATA_INTERFACE SURICATA_REPLICAS TRACEE_REPLICAS
   TELEGRAM_BOT_TOKEN TELEGRAM_CHAT_ID TELEGRAM_API NOTIFIER_TIMEZONE
   LLM_API_PROVIDER LLM_API_KEY LLM_API_BASE GUARD_ENABLED GUARD_URL
   NATS_PORT PROXY_PORT GRAFANA_PORT SURICATA_IMAGE TRACEE_IMAGE COMPOSE_PROFILES GRAFANA_ADMIN_PASSWORD
@@ -28,8 +29,9 @@ On a terminal it asks for what it was not told. An option wins over the
 environment; .env.security wins over both, unless you agree to a change.
 
   --yes                      ask nothing: take the defaults
-  --network NAME             Docker network of OpenClaw's containers, by default openclaw_default
-                             if there is one; none: a network of the stack's own
+  --gateway NAME             container of OpenClaw's gateway, by default openclaw-openclaw-gateway-1
+  --network NAME             Docker network of OpenClaw's containers, by default that of the gateway,
+                             or openclaw_default if there is one; none: a network of the stack's own
   --host NAME                name of this machine on the bus [a-z0-9_-]
   --timezone ZONE            time zone of the messages, such as Europe/Berlin
   --telegram-token-file FILE file that holds the bot's token
@@ -84,10 +86,11 @@ command=setup
 
 # take OPTION VALUE: an option that has a value.
 take() {
-  [[ $1 =~ ^--(network|host|timezone|telegram-token-file|telegram-chat|llm-provider|llm-key-file|llm-base)$ ]] ||
+  [[ $1 =~ ^--(gateway|network|host|timezone|telegram-token-file|telegram-chat|llm-provider|llm-key-file|llm-base)$ ]] ||
     wrong_usage "there is no option $1"
   [ -n "$2" ] || wrong_usage "$1 needs a value"
   case $1 in
+  --gateway) tell OPENCLAW_GATEWAY "$2" ;;
   --network) if [ "$2" = none ]; then tell OPENCLAW_NETWORK ""; else tell OPENCLAW_NETWORK "$2"; fi ;;
   --host) tell OPENCLAW_HOST "$2" ;;
   --timezone) tell NOTIFIER_TIMEZONE "$2" ;;

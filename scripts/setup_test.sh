@@ -132,6 +132,7 @@ version*)
 # Ports that are in use on this machine are taken for the stack's own.
 "ps --filter publish="*) printf "${FAKE_HOLDER:-security-nats\topenclaw-security\n}" ;;
 "network ls --format"*) echo "$FAKE_NETWORK" ;;
+"inspect --type container"*) case "$*" in *" $FAKE_GATEWAY") printf 'bridge\n%s\n' "$FAKE_NETWORK" ;; *) exit 1 ;; esac ;;
 "network inspect"*) case "$*" in *" $FAKE_NETWORK") echo "bridge 0123456789ab " ;; *) echo "Error: No such network: x" >&2; exit 1 ;; esac ;;
 esac
 SH
@@ -143,6 +144,17 @@ cat >/dev/null
 printf '{"ok":true,"result":{"username":"lookout_bot"}}\n%s' "$FAKE_TELEGRAM"
 SH
   chmod +x "$bin/docker" "$bin/curl"
+}
+
+# OpenClaw's network is where its gateway is, whatever they are called.
+test_gateway() {
+  rm -f "$tree/.env.security"
+  setup FAKE_GATEWAY=lobster FAKE_NETWORK=pond -- --yes --no-build --no-start --no-telegram --no-llm --gateway lobster
+  expect "finds the network of the gateway" env_has "OPENCLAW_NETWORK='pond'"
+  rm -f "$tree/.env.security"
+  setup FAKE_GATEWAY=lobster FAKE_NETWORK=pond -- --yes --no-build --no-start --no-telegram --no-llm
+  expect "does not take another network for OpenClaw's" env_has "OPENCLAW_NETWORK=''"
+  rm -f "$tree/.env.security"
 }
 
 # A directory of all programs but docker, to be the whole PATH.
@@ -384,6 +396,7 @@ make_fakes
 test_usage
 test_prerequisites
 test_values
+test_gateway
 test_file
 test_terminal
 rm -f "$bin/docker" "$bin/curl"

@@ -5,10 +5,20 @@
 # that is there, only what was asked for is added.
 may_default() { ! decided "$1" && { interactive || [ ! -f "$env_file" ]; }; }
 
+gateway() { value_of OPENCLAW_GATEWAY | grep . || echo "$default_gateway"; }
+
+# The network that OpenClaw is in, as far as that can be seen. On Docker's own
+# networks containers do not find each other by name.
+guess_network() {
+  docker inspect --type container --format '{{range $name, $_ := .NetworkSettings.Networks}}{{println $name}}{{end}}' "$(gateway)" 2>/dev/null |
+    grep -vxE "|bridge|host|none|$own_network" | head -n 1 | grep . ||
+    docker network ls --format '{{.Name}}' | grep -x openclaw_default || true
+}
+
 choose_network() {
   local network bridge
   if may_default OPENCLAW_NETWORK; then
-    network=$(docker network ls --format '{{.Name}}' | grep -x openclaw_default || true)
+    network=$(guess_network)
     if interactive; then
       ask_valid OPENCLAW_NETWORK "Docker network of OpenClaw; none for one of the stack's own" "${network:-none}"
       network=$answer

@@ -50,7 +50,7 @@ fault_of() {
     pattern="$pattern(,$pattern)*" text="neither a number such as -1001234567890 nor an @name; several are separated by commas"
     ;;
   OPENCLAW_HOST) pattern='[a-z0-9_-]{1,63}' text="not 1 to 63 of the characters a-z 0-9 _ -" ;;
-  OPENCLAW_NETWORK | SURICATA_INTERFACE) pattern='[A-Za-z0-9][A-Za-z0-9_.-]*' text="no name" ;;
+  OPENCLAW_GATEWAY | OPENCLAW_NETWORK | SURICATA_INTERFACE) pattern='[A-Za-z0-9][A-Za-z0-9_.-]*' text="no name" ;;
   LLM_API_PROVIDER) pattern='anthropic|openai|gemini' text="none of anthropic, openai, gemini" ;;
   LLM_API_KEY) pattern='[^[:space:]]+' text="a key has no spaces" ;;
   LLM_API_BASE | TELEGRAM_API | GUARD_URL) pattern='https?://[^[:space:]"]+' text="no URL that begins with http:// or https://" ;;
@@ -128,6 +128,7 @@ replace_setting() {
 comment_of() {
   case $1 in
   OPENCLAW_HOST) echo "The name of this machine on the bus. Another name begins another record." ;;
+  OPENCLAW_GATEWAY) echo "The container of OpenClaw's gateway, $default_gateway unless it was named otherwise." ;;
   OPENCLAW_NETWORK) echo "The Docker network of OpenClaw's containers; empty for one of the stack's own, $own_network." ;;
   SURICATA_INTERFACE) echo "The bridge of that network, which Suricata watches: suricata/bridge.sh prints it." ;;
   SURICATA_REPLICAS | TRACEE_REPLICAS) echo "1 runs this sensor, 0 leaves it out." ;;

@@ -98,7 +98,7 @@ next_steps() {
   if [ -z "$network" ]; then
     cat <<TEXT
   Connect OpenClaw's containers to the network on which the proxy is, and that Suricata watches:
-      docker network connect $own_network openclaw-openclaw-gateway-1
+      docker network connect $own_network $(gateway)
 TEXT
   fi
   cat <<TEXT

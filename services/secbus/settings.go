@@ -165,6 +165,7 @@ func composeKeys() []config.Key {
 	}
 	return []config.Key{
 		text("COMPOSE_PROFILES", "", "Parts that are started only if they are named, separated by commas: guard, monitoring."),
+		text("OPENCLAW_GATEWAY", "openclaw-openclaw-gateway-1", "Container of OpenClaw's gateway, by which `setup.sh` finds its network."),
 		text("OPENCLAW_NETWORK", "", "Docker network in which OpenClaw is, openclaw_default unless it was named otherwise. Unset means that the stack makes one of its own, to which OpenClaw's containers can be connected."),
 		text("SURICATA_INTERFACE", "br-openclaw", "Bridge that Suricata watches: that of OPENCLAW_NETWORK, which suricata/bridge.sh prints. Without OPENCLAW_NETWORK the network that the stack makes gets a bridge of this name."),
 		text("SURICATA_LLM_PROXY", "127.0.0.8/32", "Addresses from which TLS to a provider is in order, as Suricata writes them: that of the proxy, where Suricata sees the proxy's own requests."),
