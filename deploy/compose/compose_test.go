@@ -3,6 +3,7 @@
 package compose_test
 
 import (
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -42,23 +43,45 @@ type service struct {
 	} `yaml:"logging"`
 }
 
-func services(t *testing.T, file string) map[string]service {
+// files are compose.yaml and what it includes of the stack itself.
+var files = []string{"compose.yaml", "suricata.1.yaml", "tracee.1.yaml"}
+
+func services(t *testing.T) map[string]service {
 	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
+	found := make(map[string]service)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all struct {
+			Services map[string]service `yaml:"services"`
+		}
+		// To the parser, a key beside a merged one of the same name is a duplicate.
+		if err := yaml.UnmarshalWithOptions(text, &all, yaml.AllowDuplicateMapKey()); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		if len(all.Services) == 0 {
+			t.Fatalf("%s has no services", file)
+		}
+		maps.Copy(found, all.Services)
 	}
-	var all struct {
-		Services map[string]service `yaml:"services"`
+	return found
+}
+
+// TestLeavingOut: what a setting leaves out is in a file of its own, the other of
+// which is empty.
+func TestLeavingOut(t *testing.T) {
+	for _, file := range []string{"suricata.0.yaml", "tracee.0.yaml"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all map[string]map[string]any
+		if err := yaml.Unmarshal(text, &all); err != nil || len(all) != 1 || len(all["services"]) != 0 {
+			t.Errorf("%s holds %v, %v", file, all, err)
+		}
 	}
-	// To the parser, a key beside a merged one of the same name is a duplicate.
-	if err := yaml.UnmarshalWithOptions(text, &all, yaml.AllowDuplicateMapKey()); err != nil {
-		t.Fatalf("%s: %v", file, err)
-	}
-	if len(all.Services) == 0 {
-		t.Fatalf("%s has no services", file)
-	}
-	return all.Services
 }
 
 // ours reports whether the service runs an image that this project builds.
@@ -109,7 +132,7 @@ var (
 )
 
 func TestNoContainerMayMoreThanItNeeds(t *testing.T) {
-	for name, s := range services(t, "compose.yaml") {
+	for name, s := range services(t) {
 		t.Run(name, func(t *testing.T) {
 			if s.Privileged != slices.Contains(privileged, name) {
 				t.Errorf("privileged: %t", s.Privileged)
@@ -146,7 +169,7 @@ func TestNoContainerMayMoreThanItNeeds(t *testing.T) {
 }
 
 func TestEveryContainerIsBounded(t *testing.T) {
-	for name, s := range services(t, "compose.yaml") {
+	for name, s := range services(t) {
 		t.Run(name, func(t *testing.T) {
 			if s.MemLimit == "" || s.CPUs == 0 {
 				t.Errorf("memory %q, CPUs %v", s.MemLimit, s.CPUs)
@@ -168,7 +191,7 @@ func TestEveryContainerIsBounded(t *testing.T) {
 }
 
 func TestNetworks(t *testing.T) {
-	for name, s := range services(t, "compose.yaml") {
+	for name, s := range services(t) {
 		joined := networks(s)
 		for network, allowed := range map[string][]string{"edge": onEdge, "openclaw": onOpenClaw} {
 			if slices.Contains(joined, network) != slices.Contains(allowed, name) {
@@ -214,7 +237,7 @@ func networks(s service) []string {
 }
 
 func TestFilesAndSeeds(t *testing.T) {
-	for name, s := range services(t, "compose.yaml") {
+	for name, s := range services(t) {
 		if name == "security-keys" { // which makes them
 			continue
 		}
@@ -249,7 +272,7 @@ func TestFilesAndSeeds(t *testing.T) {
 
 func TestSecretsGoWhereTheyAreUsed(t *testing.T) {
 	seen := make(map[string]bool)
-	for name, s := range services(t, "compose.yaml") {
+	for name, s := range services(t) {
 		for key, value := range s.Environment {
 			allowed, secret := secrets[key]
 			if !secret {
@@ -288,7 +311,7 @@ func TestImages(t *testing.T) {
 			user[stage] = words[1] == "65532:65532"
 		}
 	}
-	for name, s := range services(t, "compose.yaml") {
+	for name, s := range services(t) {
 		if !s.ours() {
 			continue
 		}

@@ -3,8 +3,10 @@
 
 start_stack() {
   note "the first start makes the keys and the streams, and fetches Suricata's rules"
-  # Without --pull never, compose fetches even the image of a sensor that is left
-  # out.
+  # A sensor that has run and is left out now is none of compose's business any
+  # more.
+  [ "$(value_of SURICATA_REPLICAS)" != 0 ] || docker rm --force security-suricata security-suricata-update >/dev/null 2>&1 || true
+  [ "$(value_of TRACEE_REPLICAS)" != 0 ] || docker rm --force security-tracee >/dev/null 2>&1 || true
   compose_quietly up --detach --no-build --pull never || {
     explain_containers bad
     die "the stack did not start" "docker compose logs shows what its parts say. An image that is missing is built without --no-build."
