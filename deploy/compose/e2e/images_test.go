@@ -15,6 +15,10 @@ import (
 // maxImageBytes is the most that an image may take on a disk.
 const maxImageBytes = 25_000_000
 
+// sourceDateEpoch is the time that the build gives to all files unless it is told
+// another.
+const sourceDateEpoch = 0
+
 // programs are what each image has in it that can be run.
 var programs = map[string][]string{
 	"shipper":    {"shipper"},
@@ -142,8 +146,15 @@ func executablesIn(files io.Reader) ([]string, error) {
 			return nil, fmt.Errorf("reading the file system: %w", err)
 		}
 		// What the engine puts into every container is empty.
-		if header.Typeflag == tar.TypeReg && header.Size > 0 && header.Mode&0o111 != 0 {
+		if header.Typeflag != tar.TypeReg || header.Size == 0 {
+			continue
+		}
+		if header.Mode&0o111 != 0 {
 			found = append(found, header.Name)
+		}
+		// A time of the build would make each build another image.
+		if header.ModTime.Unix() != sourceDateEpoch {
+			return nil, fmt.Errorf("%s is of %s: the same source would not give the same layer twice", header.Name, header.ModTime)
 		}
 	}
 }
