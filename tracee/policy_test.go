@@ -137,7 +137,7 @@ func TestPolicyWatchesSecrets(t *testing.T) {
 		{"/root/.openclaw/credentials/x", true},
 		{"/home/node/.ssh/id_ed25519", true},
 		{"/proc/1234/environ", true},
-		{"/home/node/work/SOUL.md", true},
+		{"/home/node/project/SOUL.md", true},
 		{"/home/node/.openclaw/workspace/notes.txt", false},
 		{"/home/node/app/package.json", false},
 		{"/etc/passwd", false},

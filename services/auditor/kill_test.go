@@ -1,15 +1,12 @@
 package auditor
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,7 +21,6 @@ import (
 	"github.com/openclaw-security/bus/services/internal/bustest"
 	"github.com/openclaw-security/bus/services/internal/daemon"
 	"github.com/openclaw-security/bus/services/internal/natsconf"
-	"github.com/openclaw-security/bus/services/internal/natsd"
 )
 
 var (
@@ -45,7 +41,7 @@ func TestMain(m *testing.M) {
 		os.Exit(daemon.Program[Config]{Name: "auditor", Run: runWhileWatched}.Main(nil))
 	}
 	if args := strings.Fields(os.Getenv(asNATS)); len(args) == 2 {
-		if err := serveNATS(args[0], args[1]); err != nil {
+		if err := bustest.ServeNATS(args[0], args[1]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -64,90 +60,19 @@ func runWhileWatched(ctx context.Context, cfg Config, rt daemon.Runtime) error {
 	return Run(ctx, cfg, rt)
 }
 
-func serveNATS(dir, listen string) error {
-	ids, err := identities(dir)
-	if err != nil {
-		return err
-	}
-	s, err := natsd.Start(natsd.Config{Dir: filepath.Join(dir, "nats"), Listen: listen, Roles: bus.Roles(bustest.Host, nil), PublicKeys: ids.PublicKeys()})
-	if err != nil {
-		return err
-	}
-	fmt.Println(s.URL())
-	_, err = io.Copy(io.Discard, os.Stdin)
-	return err
-}
-
-func identities(dir string) (*natsconf.Identities, error) {
-	var names []string
-	for _, r := range bus.Roles(bustest.Host, nil) {
-		names = append(names, r.Name)
-	}
-	return natsconf.LoadOrCreate(filepath.Join(dir, "keys"), names)
-}
-
-// process is the test binary under one of the names above.
-type process struct {
-	cmd    *exec.Cmd
-	stdin  io.Closer
-	stderr bytes.Buffer // to be read once it has been killed
-}
-
-// begin starts a process; say, if it is set, gets the first line that it says.
-func begin(t *testing.T, say *string, environ ...string) *process {
-	t.Helper()
-	p := &process{cmd: exec.Command(os.Args[0])}
-	p.cmd.Env = append(os.Environ(), environ...)
-	p.cmd.Stderr = &p.stderr
-	var err error
-	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := p.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { p.kill(t) })
-	if say != nil {
-		line, err := bufio.NewReader(stdout).ReadString('\n')
-		if err != nil {
-			p.kill(t)
-			t.Fatalf("the process says nothing: %v\n%s", err, p.stderr.String())
-		}
-		*say = strings.TrimSpace(line)
-	}
-	return p
-}
-
-// kill is SIGKILL. A process that has ended by itself is an error.
-func (p *process) kill(t *testing.T) {
-	t.Helper()
-	if p.cmd.ProcessState != nil {
-		return
-	}
-	_ = p.cmd.Process.Kill()
-	if err := p.cmd.Wait(); err == nil || !strings.Contains(err.Error(), "killed") {
-		t.Errorf("the process has not waited to be killed: %v\n%s", err, p.stderr.String())
-	}
-	_ = p.stdin.Close()
-}
-
 // system is an auditor and a NATS server, each a process.
 type system struct {
 	t       *testing.T
 	dir     string
 	natsURL string
-	nats    *process
-	auditor *process
+	nats    *bustest.Process
+	auditor *bustest.Process
 }
 
 func startSystem(t *testing.T) *system {
 	t.Helper()
 	s := &system{t: t, dir: t.TempDir()}
-	s.nats = begin(t, &s.natsURL, asNATS+"="+s.dir+" 127.0.0.1:0")
+	s.nats = bustest.Begin(t, &s.natsURL, nil, asNATS+"="+s.dir+" 127.0.0.1:0")
 	// What an auditor had fetched when it was killed comes again after AckWait: the
 	// second plan shortens that, since the test waits for it.
 	durable := proto.Consumers()[slices.IndexFunc(proto.Consumers(), func(c proto.Consumer) bool { return c.Durable == proto.DurableAuditor })]
@@ -165,23 +90,23 @@ func (s *system) reader() Reader { return Reader{Dir: filepath.Join(s.dir, "audi
 
 func (s *system) startNATS() {
 	s.t.Helper()
-	s.nats = begin(s.t, &s.natsURL, asNATS+"="+s.dir+" "+strings.TrimPrefix(s.natsURL, "nats://"))
+	s.nats = bustest.Begin(s.t, &s.natsURL, nil, asNATS+"="+s.dir+" "+strings.TrimPrefix(s.natsURL, "nats://"))
 }
 
 func (s *system) startAuditor() {
 	s.t.Helper()
-	ids, err := identities(s.dir)
+	ids, err := bustest.Identities(s.dir)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.auditor = begin(s.t, nil, asAuditor+"=1", "ADMIN_ADDR=", "LOG_LEVEL=info",
+	s.auditor = bustest.Begin(s.t, nil, nil, asAuditor+"=1", "ADMIN_ADDR=", "LOG_LEVEL=info",
 		"OPENCLAW_HOST="+bustest.Host, "NATS_URL="+s.natsURL, "NATS_NKEY_SEED_FILE="+ids.SeedFile(bus.RoleAuditor),
 		"AUDIT_DIR="+s.reader().Dir, "AUDIT_SEGMENT_BYTES=1048576", "AUDIT_CHECKPOINT_EVERY=1s")
 }
 
 func (s *system) connect(role string) *bus.Conn {
 	s.t.Helper()
-	ids, err := identities(s.dir)
+	ids, err := bustest.Identities(s.dir)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -303,15 +228,15 @@ func TestKilledProcessesLoseNoRecord(t *testing.T) {
 		<-time.After(time.Duration(random.Int64N(int64(40 * time.Millisecond)))) // the random moment
 		// The first two are one of each.
 		if i == 0 || i > 1 && random.IntN(2) == 0 {
-			s.auditor.kill(t)
+			s.auditor.Kill(t)
 			s.startAuditor()
 			auditors++
 			continue
 		}
-		s.nats.kill(t)
+		s.nats.Kill(t)
 		servers++
 		if random.IntN(2) == 0 {
-			s.auditor.kill(t) // which finds no NATS when it comes back
+			s.auditor.Kill(t) // which finds no NATS when it comes back
 			s.startAuditor()
 			auditors++
 		}

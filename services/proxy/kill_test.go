@@ -36,12 +36,12 @@ func TestKilledProcessesLoseNoRecord(t *testing.T) {
 		bustest.Eventually(t, "the load goes on", func() bool { return s.arrivals() >= until })
 		// The first two are one of each.
 		if i == 0 || i > 1 && random.IntN(2) == 0 {
-			s.proxy.kill(t)
+			s.proxy.Kill(t)
 			s.startProxy()
 			killed++
 			continue
 		}
-		s.nats.kill(t)
+		s.nats.Kill(t)
 		until = s.arrivals() + random.IntN(60) // these wait on disk
 		bustest.Eventually(t, "the load goes on without NATS", func() bool { return s.arrivals() >= until })
 		s.startNATS()

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"flag"
@@ -11,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -24,7 +22,6 @@ import (
 	"github.com/openclaw-security/bus/services/internal/daemon"
 	"github.com/openclaw-security/bus/services/internal/llmtest"
 	"github.com/openclaw-security/bus/services/internal/natsconf"
-	"github.com/openclaw-security/bus/services/internal/natsd"
 )
 
 var kills = flag.Int("kills", 8, "how often TestKilledProcessesLoseNoRecord kills the proxy or NATS")
@@ -42,7 +39,7 @@ func TestMain(m *testing.M) {
 		os.Exit(daemon.Program[Config]{Name: "proxy", Run: runInherited}.Main(nil))
 	}
 	if args := strings.Fields(os.Getenv(asNATS)); len(args) == 2 {
-		if err := serveNATS(args[0], args[1]); err != nil {
+		if err := bustest.ServeNATS(args[0], args[1]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -71,79 +68,6 @@ func runInherited(ctx context.Context, cfg Config, rt daemon.Runtime) error {
 	return Run(ctx, cfg, rt)
 }
 
-func serveNATS(dir, listen string) error {
-	roles := bus.Roles(bustest.Host, nil)
-	ids, err := identities(dir)
-	if err != nil {
-		return err
-	}
-	s, err := natsd.Start(natsd.Config{Dir: filepath.Join(dir, "data"), Listen: listen, Roles: roles, PublicKeys: ids.PublicKeys()})
-	if err != nil {
-		return err
-	}
-	fmt.Println(s.URL())
-	_, err = io.Copy(io.Discard, os.Stdin)
-	return err
-}
-
-func identities(dir string) (*natsconf.Identities, error) {
-	var names []string
-	for _, r := range bus.Roles(bustest.Host, nil) {
-		names = append(names, r.Name)
-	}
-	return natsconf.LoadOrCreate(filepath.Join(dir, "keys"), names)
-}
-
-// process is the test binary under one of the names above.
-type process struct {
-	cmd    *exec.Cmd
-	stdin  io.Closer
-	stderr bytes.Buffer // to be read once it has been killed
-}
-
-// begin starts a process; say, if it is set, gets the first line that it says.
-func begin(t *testing.T, say *string, files []*os.File, environ ...string) *process {
-	t.Helper()
-	p := &process{cmd: exec.Command(os.Args[0])}
-	p.cmd.Env = append(os.Environ(), environ...)
-	p.cmd.ExtraFiles = files
-	p.cmd.Stderr = &p.stderr
-	var err error
-	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := p.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { p.kill(t) })
-	if say != nil {
-		line, err := bufio.NewReader(stdout).ReadString('\n')
-		if err != nil {
-			p.kill(t)
-			t.Fatalf("the process says nothing: %v\n%s", err, p.stderr.String())
-		}
-		*say = strings.TrimSpace(line)
-	}
-	return p
-}
-
-// kill is SIGKILL. A process that has ended by itself is an error.
-func (p *process) kill(t *testing.T) {
-	t.Helper()
-	if p.cmd.ProcessState != nil {
-		return
-	}
-	_ = p.cmd.Process.Kill()
-	if err := p.cmd.Wait(); err == nil || !strings.Contains(err.Error(), "killed") {
-		t.Errorf("the process has not waited to be killed: %v\n%s", err, p.stderr.String())
-	}
-	_ = p.stdin.Close()
-}
-
 // system is a proxy, a NATS server and what they need.
 type system struct {
 	t        *testing.T
@@ -152,8 +76,8 @@ type system struct {
 	socket   *os.File
 	url      string // of the proxy
 	upstream string // URL of the provider
-	nats     *process
-	proxy    *process
+	nats     *bustest.Process
+	proxy    *bustest.Process
 
 	mu      sync.Mutex
 	arrived map[int]int // at the provider: how often, by the request's number
@@ -184,7 +108,7 @@ func startSystem(t *testing.T) *system {
 	t.Cleanup(upstream.Close)
 	s.upstream = upstream.URL
 
-	s.nats = begin(t, &s.natsURL, nil, asNATS+"="+s.dir+" 127.0.0.1:0")
+	s.nats = bustest.Begin(t, &s.natsURL, nil, asNATS+"="+s.dir+" 127.0.0.1:0")
 	if _, err := s.connect(bus.RoleProvisioner).Provision(t.Context(), bus.Plan{}); err != nil {
 		t.Fatal(err)
 	}
@@ -204,11 +128,11 @@ func startSystem(t *testing.T) *system {
 
 func (s *system) startProxy() {
 	s.t.Helper()
-	ids, err := identities(s.dir)
+	ids, err := bustest.Identities(s.dir)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.proxy = begin(s.t, nil, []*os.File{s.socket},
+	s.proxy = bustest.Begin(s.t, nil, []*os.File{s.socket},
 		asProxy+"=1", "ADMIN_ADDR=", "LOG_LEVEL=error",
 		"LLM_API_BASE="+s.upstream, "LLM_API_KEY="+llmtest.Key,
 		"LLM_OPENAI_API_BASE="+s.upstream, "LLM_OPENAI_API_KEY="+llmtest.Key,
@@ -223,12 +147,12 @@ func (s *system) startProxy() {
 
 func (s *system) startNATS() {
 	s.t.Helper()
-	s.nats = begin(s.t, &s.natsURL, nil, asNATS+"="+s.dir+" "+strings.TrimPrefix(s.natsURL, "nats://"))
+	s.nats = bustest.Begin(s.t, &s.natsURL, nil, asNATS+"="+s.dir+" "+strings.TrimPrefix(s.natsURL, "nats://"))
 }
 
 func (s *system) connect(role string) *bus.Conn {
 	s.t.Helper()
-	ids, err := identities(s.dir)
+	ids, err := bustest.Identities(s.dir)
 	if err != nil {
 		s.t.Fatal(err)
 	}
