@@ -16,8 +16,8 @@ help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z- ]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: $(BIN)/secbus ## play a recorded attack through the real pipeline and show the alerts
-	@$(BIN)/secbus demo
+demo: $(BIN)/demo $(BIN)/secbus ## play a recorded attack through the real pipeline and show the alerts
+	@$(BIN)/demo
 
 .PHONY: run
 run: $(BIN)/secbus ## run everything in one process on the real sensor files
@@ -29,6 +29,10 @@ build: $(BIN)/secbus $(BIN)/shipper $(BIN)/proxy $(BIN)/guard-stub $(BIN)/notifi
 $(BIN)/secbus: $(SOURCES)
 	@echo "building $@"
 	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./services/secbus
+
+$(BIN)/demo: $(SOURCES)
+	@echo "building $@"
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./services/testing/demo
 
 $(BIN)/%: $(SOURCES)
 	@echo "building $@"
@@ -42,6 +46,12 @@ RACE := $(if $(filter 1,$(shell CGO_ENABLED= $(GO) env CGO_ENABLED)),-race,)
 test: ## run every test that needs no Docker, with the race detector
 	$(if $(RACE),,@echo "no C compiler found: testing without the race detector")
 	$(GO) test $(RACE) -timeout 15m ./...
+
+# As lint builds, and so without the race detector, under which the proxy is tested
+# above: the libraries take minutes to compile.
+.PHONY: test-sdk
+test-sdk: ## test the LLM proxy with the vendors' own client libraries
+	GOFLAGS=-trimpath CGO_ENABLED=0 $(GO) -C services/testing/sdktest test -timeout 15m ./...
 
 # What is built under the tag that .env.security names says which source it is of.
 COMPOSE := docker compose
@@ -84,33 +94,47 @@ fuzz: ## run every fuzz target for FUZZTIME (default 20s) each
 	@FUZZTIME=$(or $(FUZZTIME),20s) ./scripts/fuzz.sh
 
 .PHONY: lint
-lint: ## formatting, vet, staticcheck, module hygiene, generated files, cross-builds
+lint: ## formatting, vet, staticcheck, structure, known vulnerabilities, module hygiene, cross-builds
 	@GO="$(GO)" ./scripts/lint.sh
 
 .PHONY: generate
 generate: ## write the generated files (JSON Schemas, docs/configuration.md)
 	$(GO) generate ./...
 
+.PHONY: follow-table
+follow-table: ## print what following a file loses and doubles, for every kind of rotation
+	@table=$$(mktemp) && TEST_TABLE=$$table $(GO) test -count=1 -run '^TestScenarios$$' ./services/shipper/internal/follow >&2 && cat $$table; \
+	status=$$?; rm -f $$table; exit $$status
+
+.PHONY: llm-replay
+llm-replay: ## replay recorded model traffic through the LLM proxy and compare; ARGS=folder for other recordings
+	@$(GO) run ./services/testing/llmreplay $(ARGS)
+
 .PHONY: bench-idle
 bench-idle: $(BIN)/secbus ## measure the idle memory of `secbus up`
-	@$(GO) run ./services/secbus/internal/benchidle -secbus $(BIN)/secbus
+	@$(GO) run ./services/testing/bench/idle -secbus $(BIN)/secbus
 
 .PHONY: bench-shipper
 bench-shipper: ## measure file to durable storage, beside a baseline and the ceiling
-	@$(GO) run ./services/shipper/internal/benchshipper $(BENCHFLAGS)
+	@$(GO) run ./services/testing/bench/shipper $(BENCHFLAGS)
 
 .PHONY: bench-proxy
 bench-proxy: ## measure what the LLM proxy adds, beside a bare reverse proxy
-	@$(GO) run ./services/proxy/internal/benchproxy $(BENCHFLAGS)
+	@$(GO) run ./services/testing/bench/proxy $(BENCHFLAGS)
 
 .PHONY: bench-notifier
 bench-notifier: ## measure line to message, and a storm of 100,000 alerts, beside a naive notifier
-	@$(GO) run ./services/notifier/internal/benchnotifier $(BENCHFLAGS)
+	@$(GO) run ./services/testing/bench/notifier $(BENCHFLAGS)
 
 .PHONY: bench-auditor
 bench-auditor: ## measure the audit log: appending, verifying, reports
-	@$(GO) run ./services/auditor/internal/benchauditor $(BENCHFLAGS)
+	@$(GO) test -run '^$$' -bench '^Benchmark(Log|Reports)$$' -benchtime 1x -timeout 1h ./services/auditor
+	@$(GO) run ./services/testing/bench/auditor $(BENCHFLAGS)
+
+.PHONY: release
+release: ## build programs for every platform, SBOMs, images and checksums into dist/
+	@GO="$(GO)" VERSION="$(VERSION)" ./scripts/release.sh
 
 .PHONY: clean
 clean: ## remove what the build made
-	rm -rf $(BIN) .cache
+	rm -rf $(BIN) .cache dist

@@ -14,7 +14,7 @@ readonly default_gateway=openclaw-openclaw-gateway-1
 
 # The settings that this script knows. Each may come from a flag, from the
 # environment or from .env.security, where compose finds it.
-readonly settings="OPENCLAW_HOST OPENCLAW_GATEWAY OPENCLAW_NETWORK SURICATA_INTERFACE SURICATA_REPLICAS TRACEE_REPLICAS
+readonly settings="OPENCLAW_HOST OPENCLAW_GATEWAY OPENCLAW_NETWORK SURICATA_INTERFACE SURICATA_NETWORKS SURICATA_FURTHER_INTERFACES SURICATA_REPLICAS TRACEE_REPLICAS
   TELEGRAM_BOT_TOKEN TELEGRAM_CHAT_ID TELEGRAM_API NOTIFIER_TIMEZONE
   LLM_API_PROVIDER LLM_API_KEY LLM_API_BASE GUARD_ENABLED GUARD_URL
   NATS_PORT PROXY_PORT GRAFANA_PORT SURICATA_IMAGE TRACEE_IMAGE COMPOSE_PROFILES GRAFANA_ADMIN_PASSWORD
@@ -25,13 +25,14 @@ usage() {
 usage: ./setup.sh [option ...]
        ./setup.sh uninstall [--purge] [--yes]
 
-On a terminal it asks for what it was not told. An option wins over the
-environment; .env.security wins over both, unless you agree to a change.
+On a terminal it asks for settings that are not given. An option overrides the
+environment; .env.security overrides both, unless you agree to a change.
 
   --yes                      ask nothing: take the defaults
   --gateway NAME             container of OpenClaw's gateway, by default openclaw-openclaw-gateway-1
   --network NAME             Docker network of OpenClaw's containers, by default that of the gateway,
                              or openclaw_default if there is one; none: a network of the stack's own
+  --watch-networks NAMES     further Docker networks for Suricata to watch, separated by commas
   --host NAME                name of this machine on the bus [a-z0-9_-]
   --timezone ZONE            time zone of the messages, such as Europe/Berlin
   --telegram-token-file FILE file that holds the bot's token
@@ -41,16 +42,20 @@ environment; .env.security wins over both, unless you agree to a change.
   --llm-key-file FILE        file that holds the provider's key
   --llm-base URL             where the provider's API is, if not at its vendor's
   --no-llm                   no key for now
+  --openclaw-config FILE     have OpenClaw ask its models through the proxy: OpenClaw's openclaw.json on this
+                             machine, of which the former settings are kept for uninstall
   --guard                    run the shipped guard, which judges prompts and tool calls
   --monitoring               run Prometheus and Grafana
   --without-tracee           leave Tracee out
   --without-suricata         leave Suricata out
+  --secret-files             keep secrets in files of their own, .secrets, which containers mount, so that
+                             docker inspect does not show them
   --no-build                 use the images that are there
   --no-start                 prepare everything, start nothing
   --help                     show this
 
-uninstall removes containers and networks, and keeps the record and
-.env.security; --purge removes those too, and the images that were built.
+uninstall takes OpenClaw's configuration back, removes containers and networks, and
+keeps the record and .env.security; --purge removes those too, and the images that were built.
 
 Settings are also read from the environment by their names: TELEGRAM_BOT_TOKEN,
 TELEGRAM_CHAT_ID, LLM_API_KEY, PROXY_PORT, NATS_PORT, SURICATA_IMAGE, ...
@@ -75,23 +80,28 @@ HELP
 . scripts/setup/images.sh
 # shellcheck source=scripts/setup/start.sh
 . scripts/setup/start.sh
+# shellcheck source=scripts/setup/openclaw.sh
+. scripts/setup/openclaw.sh
 # shellcheck source=scripts/setup/uninstall.sh
 . scripts/setup/uninstall.sh
 
 monitoring=
 no_build=
 no_start=
+secret_files=
+openclaw_config=
 purge=
 command=setup
 
 # take OPTION VALUE: an option that has a value.
 take() {
-  [[ $1 =~ ^--(gateway|network|host|timezone|telegram-token-file|telegram-chat|llm-provider|llm-key-file|llm-base)$ ]] ||
+  [[ $1 =~ ^--(gateway|network|watch-networks|host|timezone|telegram-token-file|telegram-chat|llm-provider|llm-key-file|llm-base|openclaw-config)$ ]] ||
     wrong_usage "there is no option $1"
   [ -n "$2" ] || wrong_usage "$1 needs a value"
   case $1 in
   --gateway) tell OPENCLAW_GATEWAY "$2" ;;
   --network) if [ "$2" = none ]; then tell OPENCLAW_NETWORK ""; else tell OPENCLAW_NETWORK "$2"; fi ;;
+  --watch-networks) tell SURICATA_NETWORKS "$2" ;;
   --host) tell OPENCLAW_HOST "$2" ;;
   --timezone) tell NOTIFIER_TIMEZONE "$2" ;;
   --telegram-token-file) read_secret TELEGRAM_BOT_TOKEN "$2" ;;
@@ -99,6 +109,7 @@ take() {
   --llm-provider) tell LLM_API_PROVIDER "$2" ;;
   --llm-key-file) read_secret LLM_API_KEY "$2" ;;
   --llm-base) tell LLM_API_BASE "$2" ;;
+  --openclaw-config) openclaw_config=$2 ;;
   esac
 }
 
@@ -118,6 +129,7 @@ parse() {
     --monitoring) monitoring=yes ;;
     --without-tracee) tell TRACEE_REPLICAS 0 ;;
     --without-suricata) tell SURICATA_REPLICAS 0 ;;
+    --secret-files) secret_files=yes ;;
     --no-build) no_build=yes ;;
     --no-start) no_start=yes ;;
     *)
@@ -145,6 +157,7 @@ setup() {
   step "Settings"
   [ ! -f "$env_file" ] || note "$env_file is there and is kept; only what is missing is added"
   choose_network
+  watch_networks
   ask_default OPENCLAW_HOST "Name of this machine on the bus" "$(default_host)"
   ask_default NOTIFIER_TIMEZONE "Time zone of the messages" "$(default_timezone)"
   ask_telegram
@@ -153,6 +166,7 @@ setup() {
   ask_monitoring
   choose_version
   write_settings
+  [ -z "$secret_files" ] || move_secrets
 
   step "Images"
   [ -n "$no_build" ] || build_images
@@ -169,6 +183,7 @@ setup() {
   step "Doctor"
   check_stack
   [ "$status" != 0 ] || send_test
+  configure_openclaw
   next_steps
   explained=yes
   return "$status"

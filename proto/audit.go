@@ -43,7 +43,10 @@ type Audit struct {
 	SeverityID int       `json:"severity_id"` // the OCSF number, 1 (info) to 5 (critical)
 	ClassUID   int       `json:"class_uid"`   // OCSF API Activity, 6003
 
-	Client   string   `json:"client,omitempty"` // who asked: address, or the token's name
+	Client   string   `json:"client,omitempty"`     // who asked: address, or the token's name
+	Session  string   `json:"session.id,omitempty"` // as the client itself names it, in a header or in the body
+	TraceID  string   `json:"trace_id,omitempty"`   // of the request's traceparent (W3C Trace Context), as is SpanID
+	SpanID   string   `json:"span_id,omitempty"`
 	Method   string   `json:"http.request.method,omitempty"`
 	Path     string   `json:"url.path,omitempty"`
 	Status   int      `json:"http.response.status_code,omitempty"`
@@ -92,7 +95,22 @@ type Usage struct {
 	CacheRead     int64 `json:"gen_ai.usage.cache_read.input_tokens,omitempty"`
 	CacheCreation int64 `json:"gen_ai.usage.cache_creation.input_tokens,omitempty"`
 	Reasoning     int64 `json:"gen_ai.usage.reasoning.output_tokens,omitempty"`
-	Complete      bool  `json:"usage_complete"` // false when the answer broke off before the provider's final count
+	Complete      bool  `json:"usage_complete"` // false when the answer broke off before the provider's final count, or states none that can be read
+
+	CacheCreation1h int64        `json:"cache_creation_1h_tokens,omitempty"` // those of cache_creation that are kept for an hour, not for minutes
+	ServiceTier     string       `json:"service_tier,omitempty"`             // the provider's word for the tier that served the request, such as "priority"; empty for the usual one
+	OtherModels     []ModelUsage `json:"other_models,omitempty"`             // parts of the above that other models used, such as advisors
+}
+
+// ModelUsage counts the tokens of one of several models.
+type ModelUsage struct {
+	Model         string `json:"gen_ai.response.model"`
+	Input         int64  `json:"gen_ai.usage.input_tokens"`
+	Output        int64  `json:"gen_ai.usage.output_tokens"`
+	CacheRead     int64  `json:"gen_ai.usage.cache_read.input_tokens,omitempty"`
+	CacheCreation int64  `json:"gen_ai.usage.cache_creation.input_tokens,omitempty"`
+
+	CacheCreation1h int64 `json:"cache_creation_1h_tokens,omitempty"`
 }
 
 // ToolCall is a tool that the model asked for. Its arguments are not kept.
@@ -106,7 +124,8 @@ type ToolCall struct {
 type Finding struct {
 	Rule     string   `json:"rule"`
 	Severity Severity `json:"severity"`
-	Where    string   `json:"where"` // "request", "response", "tool_call"
+	Where    string   `json:"where"`            // "request", "response", "tool_call"
+	Detail   string   `json:"detail,omitempty"` // what was seen, without the text itself
 	Enforced bool     `json:"enforced,omitempty"`
 }
 

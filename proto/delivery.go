@@ -1,6 +1,9 @@
 package proto
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // DeliveryKind says what a message to a chat was.
 type DeliveryKind string
@@ -18,9 +21,9 @@ const (
 // sink publishes it to its [DeliveriesSubject] and acknowledges the alerts after
 // that, so that it can be asked for each alert what has become of it.
 //
-// A message about an alert that was not in [StreamAlerts] yet has another record,
-// with the sequence of that alert, when it is there. Chat and MessageID tell which
-// records are of one message.
+// There can be several records of one message: after a crash, and one more for each
+// alert that was sent before its copy was in [StreamAlerts]. Chat and MessageID say
+// which are of one message.
 type Delivery struct {
 	Time      time.Time    `json:"time"` // when the chat's server had accepted it, UTC
 	Sink      string       `json:"sink"`
@@ -32,7 +35,7 @@ type Delivery struct {
 
 	Alerts     int             `json:"alerts"`           // how many the message is about
 	Severities SeverityCounts  `json:"severities"`       // of those
-	Ranges     []SequenceRange `json:"ranges,omitempty"` // their sequences in the stream SECURITY_ALERTS
+	Ranges     []SequenceRange `json:"ranges,omitempty"` // where they are stored
 }
 
 // SeverityCounts counts alerts by severity.
@@ -43,17 +46,18 @@ type SeverityCounts struct {
 	Low      int `json:"low,omitempty"`
 }
 
-// SequenceRange is a run of stream sequences.
+// SequenceRange is a run of sequences of a stream.
 type SequenceRange struct {
-	First uint64 `json:"first"`
-	Last  uint64 `json:"last"` // not less than First
+	Stream string `json:"stream,omitempty"` // without one it is SECURITY_ALERTS
+	First  uint64 `json:"first"`
+	Last   uint64 `json:"last"` // not less than First
 }
 
-// Covers reports whether the message is about the alert of this sequence in
-// [StreamAlerts].
-func (d *Delivery) Covers(sequence uint64) bool {
+// Covers reports whether the message is about the alert that is stored under this
+// sequence in stream.
+func (d *Delivery) Covers(stream string, sequence uint64) bool {
 	for _, r := range d.Ranges {
-		if r.First <= sequence && sequence <= r.Last {
+		if cmp.Or(r.Stream, StreamAlerts) == stream && r.First <= sequence && sequence <= r.Last {
 			return true
 		}
 	}

@@ -108,6 +108,7 @@ func (e *Event) AppendJSON(dst []byte) []byte {
 		o.key("file")
 		o.open()
 		o.optStr("path", f.Path)
+		o.optStr("access", f.Access)
 		o.optNum("size", f.Size)
 		o.optStr("sha256", f.SHA256)
 		o.optStr("type", f.Type)
@@ -160,6 +161,7 @@ func (e *Event) AppendJSON(dst []byte) []byte {
 		o.optStr("base64", l.Base64)
 		o.close()
 	}
+	o.optStr("raw_sha256", e.RawSHA256)
 	if len(e.Raw) > 0 {
 		o.key("raw")
 		o.b = append(o.b, e.Raw...)

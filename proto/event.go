@@ -25,10 +25,15 @@ const (
 
 // Kinds that no sensor writes: the shipper makes them.
 const (
-	KindUnparsed = "unparsed" // a line that is no JSON object the shipper can carry
+	KindUnparsed = "unparsed" // a line that is not a JSON object the shipper can carry
 	KindGap      = "gap"      // bytes that were gone before anyone could read them
 	KindSensor   = "sensor"   // the sensor itself is silent or blind, or is so no more
+	KindFlood    = "flood"    // counts the alerts of a rule that were made events, because there were too many
 )
+
+// TagNameMismatch marks an event whose payload named another host or source than its
+// subject, which the server guards. Readers show the subject's and add the tag.
+const TagNameMismatch = "name-mismatch"
 
 // Event is an alert or a piece of telemetry: what a sensor reported, normalized,
 // with the sensor's own record under Raw.
@@ -73,7 +78,10 @@ type Event struct {
 	Gap    *Gap     `json:"gap,omitempty"`
 	Origin *Origin  `json:"origin,omitempty"`
 	Line   *Line    `json:"line,omitempty"`
-	// The sensor's own JSON object, byte for byte.
+	// Where secrets were taken out of Raw or Line (and the tags have "redacted"), or Raw was too long: the
+	// SHA-256 of the line as the sensor wrote it, without its line end, in lower-case hex.
+	RawSHA256 string `json:"raw_sha256,omitempty"`
+	// The sensor's own JSON object, byte for byte but for secrets, which are replaced by "[redacted]".
 	Raw json.RawMessage `json:"raw,omitempty"`
 }
 
@@ -150,7 +158,8 @@ type TLS struct {
 // File is a file on disk or on the wire.
 type File struct {
 	Path   string `json:"path,omitempty"`
-	Size   int64  `json:"size,omitempty"` // bytes
+	Access string `json:"access,omitempty"` // how it was opened, if that is known: read or write
+	Size   int64  `json:"size,omitempty"`   // bytes
 	SHA256 string `json:"sha256,omitempty"`
 	Type   string `json:"type,omitempty"`
 }
@@ -188,7 +197,7 @@ type Origin struct {
 }
 
 // Line stands in for Raw where the line cannot be carried as a JSON value: it
-// is no JSON object, is not UTF-8, or is too large for one message.
+// is not a JSON object, is not UTF-8, or is too large for one message.
 type Line struct {
 	Reason string `json:"reason"`
 	Length int64  `json:"length"`           // of the whole line, bytes

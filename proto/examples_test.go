@@ -65,13 +65,14 @@ func decodeAudit(t *testing.T, example []byte) (*proto.Audit, record) {
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	subjects := map[string]string{
-		"audit-end.json":        "security.audit.box1.proxy.request.high",
-		"audit-start.json":      "security.audit.box1.proxy.request.info",
-		"gap.json":              "security.alert.box1.tracee.gap.medium",
-		"suricata-alert.json":   "security.alert.box1.suricata.alert.high",
-		"suricata-dns.json":     "security.event.box1.suricata.dns.info",
-		"tracee-signature.json": "security.alert.box1.tracee.stdio_over_socket.high",
-		"unparsed.json":         "security.alert.box1.suricata.unparsed.low",
+		"audit-end.json":              "security.audit.box1.proxy.request.high",
+		"audit-start.json":            "security.audit.box1.proxy.request.info",
+		"gap.json":                    "security.alert.box1.tracee.gap.medium",
+		"suricata-alert.json":         "security.alert.box1.suricata.alert.high",
+		"suricata-dns.json":           "security.event.box1.suricata.dns.info",
+		"suricata-http-redacted.json": "security.event.box1.suricata.http.info",
+		"tracee-signature.json":       "security.alert.box1.tracee.stdio_over_socket.high",
+		"unparsed.json":               "security.alert.box1.suricata.unparsed.medium",
 	}
 	files, err := filepath.Glob("examples/*.json")
 	if err != nil {
@@ -135,14 +136,23 @@ func TestDeliveryExample(t *testing.T) {
 	if sum := c.Critical + c.High + c.Medium + c.Low; alerts != d.Alerts || sum != d.Alerts {
 		t.Errorf("%d alerts, %d by range, %d by severity", d.Alerts, alerts, sum)
 	}
-	for sequence, want := range map[uint64]bool{18230: false, 18231: true, 18443: true, 18444: false, 18450: true, 18451: false} {
-		if got := d.Covers(sequence); got != want {
-			t.Errorf("Covers(%d) = %t", sequence, got)
+	type place struct {
+		stream   string
+		sequence uint64
+	}
+	for at, want := range map[place]bool{
+		{"ALERTS_suricata", 18230}: false, {"ALERTS_suricata", 18231}: true, {"ALERTS_suricata", 18443}: true, {"ALERTS_suricata", 18444}: false,
+		{"ALERTS_suricata", 18450}: false, {proto.StreamAlerts, 18231}: false,
+		// As records were before there were several streams of alerts.
+		{proto.StreamAlerts, 18450}: true, {proto.StreamAlerts, 18451}: false,
+	} {
+		if got := d.Covers(at.stream, at.sequence); got != want {
+			t.Errorf("Covers(%s, %d) = %t", at.stream, at.sequence, got)
 		}
 	}
 }
 
-// TestExampleIDs: whoever has an event can compute its id again.
+// TestExampleIDs: every reader of an event can compute its id again.
 func TestExampleIDs(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"suricata-alert.json", "suricata-dns.json", "tracee-signature.json", "unparsed.json"} {

@@ -23,6 +23,10 @@ func TestReadme(t *testing.T) {
 	for _, header := range headerConstants(t) {
 		want = append(want, "`"+header+"`")
 	}
+	for _, s := range proto.SourceStreams([]proto.SourceName{{Name: "source", Events: true}}) {
+		name, _, _ := strings.Cut(s.Name, "_")
+		want = append(want, "| `"+name+"_<source>` |", fmt.Sprintf("%d days", s.MaxAge/(24*time.Hour)))
+	}
 	for _, s := range proto.Streams() {
 		want = append(want, "| `"+s.Name+"` |", limits(s))
 	}

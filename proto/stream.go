@@ -1,27 +1,84 @@
 package proto
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
 // SchemaVersion is the version of the streams and durables defined here. The
 // provisioner writes it into their metadata under [MetadataSchema]; every other
-// process checks it before it works.
-const SchemaVersion = 1
+// process checks it before it works. Version 2 renamed the headers
+// Shipper-Checkpoint and Shipper-Instance, which readers still understand, to
+// [HeaderCheckpoint] and [HeaderInstance]. Version 3 gave each source streams of its
+// own in place of one for all ([RetiredStreams]).
+const SchemaVersion = 3
 
 // Metadata keys of streams and durables.
 const (
 	MetadataSchema = "openclaw_schema_version"
+	// MetadataPredecessor, on a durable of a sink of the notifier, names the sink in
+	// whose place it was configured and whose state it continues.
+	MetadataPredecessor = "openclaw_predecessor"
 )
 
-// The streams.
+// The streams beside those of sources, which [SourceStreams] returns.
 const (
-	StreamSecurity = "SECURITY"
-	StreamAlerts   = "SECURITY_ALERTS"
-	StreamAudit    = "SECURITY_AUDIT"
-	StreamDead     = "SECURITY_DEAD"
+	StreamAudit       = "SECURITY_AUDIT"
+	StreamCheckpoints = "SECURITY_CHECKPOINTS"
+	StreamDead        = "SECURITY_DEAD"
 
 	StreamDeliveries = "SECURITY_DELIVERIES"
 	StreamState      = "KV_" + BucketState
 )
+
+// The streams of schema versions 1 and 2, which [RetiredStreams] returns.
+const (
+	StreamSecurity = "SECURITY"
+	StreamAlerts   = "SECURITY_ALERTS"
+)
+
+// Prefixes of the names of streams that belong to one source.
+const (
+	AlertsPrefix = "ALERTS_"
+	EventsPrefix = "EVENTS_"
+)
+
+// AlertsStream is the name of the stream that holds a source's alerts, which is
+// passed through [Slug].
+func AlertsStream(source string) string { return AlertsPrefix + Slug(source) }
+
+// EventsStream is the name of the stream that holds a source's events, which is
+// passed through [Slug].
+func EventsStream(source string) string { return EventsPrefix + Slug(source) }
+
+// AlertStreams returns those of the named streams that hold alerts to be
+// delivered: sorted, and [StreamAlerts] last.
+func AlertStreams(names []string) []string {
+	return streamsOf(names, StreamAlerts, func(name string) bool { return strings.HasPrefix(name, AlertsPrefix) })
+}
+
+// SecurityStreams returns those of the named streams that together hold every
+// alert and event once: sorted, and [StreamSecurity] last.
+func SecurityStreams(names []string) []string {
+	return streamsOf(names, StreamSecurity, func(name string) bool {
+		return strings.HasPrefix(name, AlertsPrefix) || strings.HasPrefix(name, EventsPrefix) || name == StreamCheckpoints
+	})
+}
+
+func streamsOf(names []string, last string, wanted func(name string) bool) []string {
+	var streams []string
+	for _, name := range names {
+		if wanted(name) {
+			streams = append(streams, name)
+		}
+	}
+	slices.Sort(streams)
+	if slices.Contains(names, last) {
+		streams = append(streams, last)
+	}
+	return streams
+}
 
 // BucketState is the key-value bucket for what consumers and the operator must
 // agree on: [StreamState] holds its last value for each key, under
@@ -53,7 +110,9 @@ type Stream struct {
 	Discard     Discard       // what happens at MaxBytes
 	AppendOnly  bool          // deny delete and purge through the API
 	Atomic      bool          // accept atomic batches
-	LastOnly    bool          // keep only the last message of each subject: a key-value bucket
+	LastOnly    bool          // a key-value bucket: keep only the last message of each subject, and republish what changes
+	Yields      bool          // its MaxBytes may get smaller, but not below what it holds
+	Retired     bool          // an earlier version wrote it: it is kept where it exists
 }
 
 // Source is a stream, or a part of it, that another stream copies.
@@ -62,29 +121,121 @@ type Source struct {
 	Filter string // one stored subject pattern
 }
 
-// Streams returns the bus's streams in the order in which they are created.
-// Ages and sizes are defaults; a deployment may set others.
-func Streams() []Stream {
-	const day = 24 * time.Hour
+// DefaultStoreMax is the size in bytes of the store that the default sizes of streams
+// are shares of.
+const DefaultStoreMax = 8 << 30
+
+// What the streams of all sources share, by default. A source whose alerts a sensor
+// reports gets sensorShare times as much for them as one that reports its own state.
+const (
+	alertsBytes = 1536 << 20
+	eventsBytes = 4 << 30
+	sensorShare = 4
+)
+
+const (
+	day          = 24 * time.Hour
+	alertsMaxAge = 365 * day
+	eventsMaxAge = 30 * day
+)
+
+// SourceName is the name of a source on the bus, and whether it publishes events
+// beside alerts, as sensors do.
+type SourceName struct {
+	Name   string
+	Events bool
+}
+
+// SourceStreams returns the streams of these sources: one for the alerts of each, and
+// one for its events if it publishes any. Each has limits of its own, so that no
+// source can evict what another has stored. Their sizes are shares of what all have
+// together; another source makes those of the others smaller.
+func SourceStreams(sources []SourceName) []Stream {
+	var shares, withEvents int64
+	for _, s := range sources {
+		shares += s.share()
+		if s.Events {
+			withEvents++
+		}
+	}
+	var streams []Stream
+	for _, s := range sources {
+		streams = append(streams, Stream{
+			Name:        AlertsStream(s.Name),
+			Description: "Alerts of " + s.Name,
+			Subjects:    []string{ingestFilter(ClassAlert, s.Name)},
+			Stored:      true,
+			MaxAge:      alertsMaxAge,
+			MaxBytes:    alertsBytes / shares * s.share(),
+			Discard:     DiscardOld,
+			Atomic:      true,
+			Yields:      true,
+		})
+		if !s.Events {
+			continue
+		}
+		streams = append(streams, Stream{
+			Name:        EventsStream(s.Name),
+			Description: "Events of " + s.Name,
+			Subjects:    []string{ingestFilter(ClassEvent, s.Name)},
+			Stored:      true,
+			MaxAge:      eventsMaxAge,
+			MaxBytes:    eventsBytes / withEvents,
+			Discard:     DiscardOld,
+			Atomic:      true,
+			Yields:      true,
+		})
+	}
+	return streams
+}
+
+func (s SourceName) share() int64 {
+	if s.Events {
+		return sensorShare
+	}
+	return 1
+}
+
+// ingestFilter is what a source publishes of a class, on any host.
+func ingestFilter(class Class, source string) string {
+	return IngestPrefix + "." + string(class) + ".*." + Slug(source) + ".>"
+}
+
+// RetiredStreams returns the streams that held the alerts and events of all sources
+// in schema versions 1 and 2. Where they exist they are kept until what they hold has
+// aged out; nobody can publish to them.
+func RetiredStreams() []Stream {
+	const minBytes = 1 << 20
 	return []Stream{
 		{
 			Name:        StreamSecurity,
-			Description: "Alerts and events, in the order each source wrote them",
-			Subjects:    []string{IngestPrefix + "." + string(ClassAlert) + ".>", IngestPrefix + "." + string(ClassEvent) + ".>"},
+			Description: "Alerts and events of all sources, from before each had streams of its own",
+			Subjects:    []string{"retired." + StreamSecurity},
 			Stored:      true,
-			MaxAge:      30 * day,
-			MaxBytes:    4 << 30,
+			MaxAge:      eventsMaxAge,
+			MaxBytes:    minBytes,
 			Discard:     DiscardOld,
 			Atomic:      true,
+			Yields:      true,
+			Retired:     true,
 		},
 		{
 			Name:        StreamAlerts,
-			Description: "A copy of every alert under limits of its own, so that telemetry cannot evict one",
+			Description: "Alerts of all sources, from before each had a stream of its own",
 			Sources:     []Source{{Stream: StreamSecurity, Filter: StoredPrefix + "." + string(ClassAlert) + ".>"}},
-			MaxAge:      365 * day,
-			MaxBytes:    1 << 30,
+			MaxAge:      alertsMaxAge,
+			MaxBytes:    minBytes,
 			Discard:     DiscardOld,
+			Yields:      true,
+			Retired:     true,
 		},
+	}
+}
+
+// Streams returns the bus's streams beside those of sources, in the order in which
+// they are created. Ages and sizes are defaults; a deployment may set others.
+func Streams() []Stream {
+	return []Stream{
 		{
 			Name:        StreamAudit,
 			Description: "LLM requests as the proxy saw them",
@@ -95,6 +246,16 @@ func Streams() []Stream {
 			Discard:     DiscardNew,
 			AppendOnly:  true,
 			Atomic:      true,
+		},
+		{
+			Name:        StreamCheckpoints,
+			Description: "Signed statements of the auditor about the end of its log",
+			Subjects:    []string{ingestFilter(ClassEvent, "auditor")},
+			Stored:      true,
+			MaxAge:      3650 * day,
+			MaxBytes:    64 << 20,
+			Discard:     DiscardNew,
+			AppendOnly:  true,
 		},
 		{
 			Name:        StreamDead,
@@ -114,7 +275,7 @@ func Streams() []Stream {
 		},
 		{
 			Name:        StreamState,
-			Description: "The key-value bucket " + BucketState + ": plans of messages, silences, requests of the operator",
+			Description: "The key-value bucket " + BucketState + ": plans of messages, silences, requests and their outcomes",
 			Subjects:    []string{StateSubject(">")},
 			MaxAge:      3650 * day,
 			MaxBytes:    64 << 20,
@@ -145,17 +306,38 @@ const (
 	// KeySilences holds the silences in force, written by the operator and by the
 	// notifier's buttons.
 	KeySilences = "silences"
+	// KeyAlarms holds the alarms about the bus itself that stand, written by the
+	// notifier.
+	KeyAlarms = "alarms"
+	// HeartbeatPrefix begins the keys of heartbeats ([KeyHeartbeat]).
+	HeartbeatPrefix = "heartbeat"
 )
 
 // KeyDelivery is the key of a sink's plan: what it is about to send.
 func KeyDelivery(sink string) string { return "delivery." + Slug(sink) }
 
-// KeyRequests is the key of what the operator asks of a sink: a test, a replay,
-// a dead letter tried again.
-func KeyRequests(sink string) string { return "requests." + Slug(sink) }
+// KeyDeliveryLease is the key by which a process holds the delivery to a sink.
+func KeyDeliveryLease(sink string) string { return KeyDelivery(sink) + ".lease" }
+
+// KeyHeartbeat is the key under which a source says that it is alive and whether it can
+// publish: heartbeat.<host>.<source>.
+func KeyHeartbeat(host, source string) string {
+	return HeartbeatPrefix + "." + Slug(host) + "." + Slug(source)
+}
+
+// KeyRequest is the key of a request that a service is to serve, and of its outcome:
+// requests.<service>.<id>.
+func KeyRequest(service, id string) string { return "requests." + Slug(service) + "." + id }
 
 // StateSubject is the subject of a key of [BucketState].
 func StateSubject(key string) string { return "$KV." + BucketState + "." + key }
+
+// StateChangeSubject is where the server sends each new value of a key of
+// [BucketState] once it is stored: state.<key>.
+func StateChangeSubject(key string) string { return StateChangePrefix + "." + key }
+
+// StateChangePrefix is the first token of a changed key's subject.
+const StateChangePrefix = "state"
 
 // Consumer defines a durable pull consumer with explicit acknowledgement.
 // MaxDeliver is unlimited: a message is either acknowledged or copied to
@@ -167,6 +349,9 @@ type Consumer struct {
 	AckWait       time.Duration // redeliver what is not acknowledged within
 	MaxAckPending int           // deliver at most this many unacknowledged messages
 	Filters       []string      // stored subject patterns; empty for all of the stream
+	// Standby says that it may be left alone while another durable of the same
+	// service is fetched from.
+	Standby bool `json:",omitempty"`
 }
 
 // The durables.
@@ -175,45 +360,49 @@ const (
 	DurableAuditor        = "auditor"
 )
 
-// Consumers returns the durables that every bus has. A sink that is configured
-// has more: [SinkConsumer], or [LaneConsumers].
-func Consumers() []Consumer {
-	return []Consumer{
-		SinkConsumer("stdout"),
-		{
-			Durable:       DurableAuditor,
-			Stream:        StreamAudit,
-			Description:   "The audit log",
-			AckWait:       time.Minute,
-			MaxAckPending: 16384,
-		},
+// AuditConsumer returns the durable of the auditor.
+func AuditConsumer() Consumer {
+	return Consumer{
+		Durable:       DurableAuditor,
+		Stream:        StreamAudit,
+		Description:   "The audit log",
+		AckWait:       time.Minute,
+		MaxAckPending: 16384,
 	}
 }
 
-// SinkConsumer returns the durable of a sink of the notifier that takes alerts
-// in the order in which they came.
-func SinkConsumer(sink string) Consumer {
+// SinkConsumer returns the durable of a sink of the notifier that takes the alerts
+// of a stream in the order in which they came. A sink has one in each stream of
+// alerts, under the same name.
+func SinkConsumer(sink, stream string) Consumer {
 	return Consumer{
 		Durable:       "notifier-" + Slug(sink),
-		Stream:        StreamAlerts,
+		Stream:        stream,
 		Description:   "Alerts for the sink " + sink,
 		AckWait:       30 * time.Second,
 		MaxAckPending: 8192,
 	}
 }
 
-// LaneConsumers returns the two durables of a sink of the notifier that has to
-// choose what to send first: what is high or critical, and the rest.
-func LaneConsumers(sink string) (urgent, routine Consumer) {
+// LaneConsumers returns the durables, in a stream of alerts, of a sink of the notifier
+// that has to choose what to send first: the most severe alerts first, the last is
+// for those that are neither high nor critical. Critical alerts have one of their own,
+// so that no number of others that wait keeps the server from handing one out; in
+// [StreamAlerts], where nothing is added any more, they share that of high ones.
+func LaneConsumers(sink, stream string) []Consumer {
 	lane := func(name string, severities ...Severity) Consumer {
-		c := SinkConsumer(sink + "-" + name)
+		c := SinkConsumer(sink+"-"+name, stream)
 		c.Description = "Alerts for the sink " + sink + ", the " + name + " ones"
 		for _, s := range severities {
 			c.Filters = append(c.Filters, AlertFilter(s))
 		}
 		return c
 	}
-	return lane("urgent", SeverityCritical, SeverityHigh), lane("routine", SeverityMedium, SeverityLow)
+	routine := lane("routine", SeverityMedium, SeverityLow)
+	if stream == StreamAlerts {
+		return []Consumer{lane("urgent", SeverityCritical, SeverityHigh), routine}
+	}
+	return []Consumer{lane("critical", SeverityCritical), lane("urgent", SeverityHigh), routine}
 }
 
 // AlertFilter is the pattern of the stored subjects of all alerts of a severity.

@@ -1,6 +1,7 @@
 package proto_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,37 +11,46 @@ import (
 // streamsOf names the streams that hold what is published to a subject.
 func streamsOf(ingest string) []string {
 	var names []string
-	stored := ingest
-	for _, s := range proto.Streams() {
+	for _, s := range allStreams() {
 		for _, pattern := range s.Subjects {
 			if !matches(pattern, ingest) {
 				continue
 			}
 			names = append(names, s.Name)
-			if s.Stored {
-				stored = proto.StoredPrefix + strings.TrimPrefix(ingest, proto.IngestPrefix)
-			}
-		}
-		for _, source := range s.Sources {
-			if len(names) > 0 && names[0] == source.Stream && matches(source.Filter, stored) {
-				names = append(names, s.Name)
-			}
 		}
 	}
 	return names
 }
 
-// matches knows the patterns that the streams use: literal tokens, then ">".
+// allStreams are those of a bus with a few sources.
+func allStreams() []proto.Stream {
+	return append(proto.SourceStreams([]proto.SourceName{
+		{Name: "suricata", Events: true}, {Name: "word", Events: true}, {Name: "proxy"},
+	}), proto.Streams()...)
+}
+
+// matches knows the patterns that the streams use: literal tokens and "*", then ">".
 func matches(pattern, subject string) bool {
-	prefix, ok := strings.CutSuffix(pattern, ">")
-	return ok && !strings.ContainsAny(prefix, "*>") && len(subject) > len(prefix) && strings.HasPrefix(subject, prefix)
+	tokens := strings.Split(subject, ".")
+	for i, p := range strings.Split(pattern, ".") {
+		switch {
+		case p == ">":
+			return i < len(tokens)
+		case i >= len(tokens) || p != "*" && p != tokens[i]:
+			return false
+		}
+	}
+	return false
 }
 
 func TestStreamsHold(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, subject, want string }{
-		{"alert", "ingest.alert.box1.suricata.alert.high", "SECURITY SECURITY_ALERTS"},
-		{"event", "ingest.event.box1.suricata.dns.info", "SECURITY"},
+		{"alert", "ingest.alert.box1.suricata.alert.high", "ALERTS_suricata"},
+		{"event", "ingest.event.box1.suricata.dns.info", "EVENTS_suricata"},
+		{"alert of a service", "ingest.alert.box1.proxy.alert.high", "ALERTS_proxy"},
+		{"event of a service that has none", "ingest.event.box1.proxy.x.info", ""},
+		{"checkpoint", "ingest.event.box1.auditor.checkpoint.info", "SECURITY_CHECKPOINTS"},
 		{"audit", "ingest.audit.box1.proxy.request.info", "SECURITY_AUDIT"},
 		{"dead letter", proto.DeadSubject(proto.StreamAlerts, "notifier-telegram"), "SECURITY_DEAD"},
 		{"forged fact", "security.alert.box1.suricata.alert.high", ""},
@@ -59,7 +69,7 @@ func TestStreamsHold(t *testing.T) {
 func TestStreamsAreBounded(t *testing.T) {
 	t.Parallel()
 	seen := make(map[string]bool)
-	for _, s := range proto.Streams() {
+	for _, s := range append(allStreams(), proto.RetiredStreams()...) {
 		if seen[s.Name] {
 			t.Errorf("%s is defined twice", s.Name)
 		}
@@ -80,7 +90,7 @@ func TestStreamsAreBounded(t *testing.T) {
 		seen[s.Name] = true
 	}
 	durables := make(map[string]bool)
-	for _, c := range proto.Consumers() {
+	for _, c := range append(proto.LaneConsumers("chat", proto.StreamAlerts), proto.AuditConsumer(), proto.SinkConsumer("stdout", proto.StreamAlerts)) {
 		if !seen[c.Stream] {
 			t.Errorf("%s consumes %s, which is not defined", c.Durable, c.Stream)
 		}
@@ -94,9 +104,45 @@ func TestStreamsAreBounded(t *testing.T) {
 	}
 }
 
+// Between them the lanes of a stream take each alert once.
+func TestLanes(t *testing.T) {
+	t.Parallel()
+	for stream, want := range map[string]int{proto.StreamAlerts: 2, proto.AlertsStream("suricata"): 3} {
+		lanes := proto.LaneConsumers("chat", stream)
+		if len(lanes) != want || slices.ContainsFunc(lanes, func(c proto.Consumer) bool { return c.Stream != stream }) {
+			t.Errorf("%s has the lanes %+v", stream, lanes)
+		}
+		for s := proto.SeverityLow; s <= proto.SeverityCritical; s++ {
+			takes := 0
+			for _, lane := range lanes {
+				if slices.Contains(lane.Filters, proto.AlertFilter(s)) {
+					takes++
+				}
+			}
+			if takes != 1 {
+				t.Errorf("%d lanes of %s take %s alerts", takes, stream, s)
+			}
+		}
+	}
+}
+
 func TestDeadSubject(t *testing.T) {
 	t.Parallel()
 	if got, want := proto.DeadSubject(proto.StreamAlerts, "notifier-stdout"), "dead.security_alerts.notifier-stdout"; got != want {
 		t.Errorf("DeadSubject = %q, want %q", got, want)
+	}
+}
+
+func TestStreamsOfASource(t *testing.T) {
+	t.Parallel()
+	names := []string{"SECURITY", "SECURITY_ALERTS", "SECURITY_CHECKPOINTS", "SECURITY_DEAD", "EVENTS_b", "ALERTS_b", "KV_SECURITY_STATE", "ALERTS_a", "other"}
+	if got, want := proto.AlertStreams(names), []string{"ALERTS_a", "ALERTS_b", "SECURITY_ALERTS"}; !slices.Equal(got, want) {
+		t.Errorf("streams of alerts: %q, want %q", got, want)
+	}
+	if got, want := proto.SecurityStreams(names), []string{"ALERTS_a", "ALERTS_b", "EVENTS_b", "SECURITY_CHECKPOINTS", "SECURITY"}; !slices.Equal(got, want) {
+		t.Errorf("streams of alerts and events: %q, want %q", got, want)
+	}
+	if got, want := proto.AlertsStream("My Sensor")+" "+proto.EventsStream("proxy"), "ALERTS_my-sensor EVENTS_proxy"; got != want {
+		t.Errorf("names %q, want %q", got, want)
 	}
 }

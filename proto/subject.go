@@ -19,11 +19,13 @@ const (
 
 // The first tokens: clients publish under IngestPrefix; the server alone
 // publishes under StoredPrefix. Under ReplayPrefix the operator sends stored
-// events once more, to whoever listens; nothing there is stored.
+// events once more to its subscribers, and under QueryPrefix services reply to
+// requests; nothing there is stored.
 const (
 	IngestPrefix = "ingest"
 	StoredPrefix = "security"
 	ReplayPrefix = "replay"
+	QueryPrefix  = "query"
 )
 
 // MaxTokenLength bounds each token of a subject, in bytes.

@@ -5,6 +5,8 @@
 set -u
 cd "$(dirname "$0")/.." || exit
 GO=${GO:-go}
+# As the Makefile builds, so that each package is compiled once for all checks.
+export GOFLAGS=-trimpath CGO_ENABLED=0
 failed=0
 
 check() { # check NAME COMMAND...: fails if the command fails
@@ -28,16 +30,30 @@ silent() { # silent COMMAND...: fails if the command prints anything
 
 # shellcheck disable=SC2317
 cross() { # cross GOOS GOARCH: every package and test compiles there
-  GOOS=$1 GOARCH=$2 CGO_ENABLED=0 "$GO" build -o /dev/null ./... && GOOS=$1 GOARCH=$2 CGO_ENABLED=0 "$GO" vet ./...
+  GOOS=$1 GOARCH=$2 "$GO" build -o /dev/null ./... && GOOS=$1 GOARCH=$2 "$GO" vet ./...
+}
+
+# shellcheck disable=SC2317
+vulnerabilities() { # looks up what is linked; needs the database
+  "$GO" tool govulncheck ./services/... ./proto/...
 }
 
 check gofumpt silent sh -c "git ls-files -co --exclude-standard '*.go' | xargs $GO tool gofumpt -l"
 check vet "$GO" vet ./...
+check 'vet for containers' "$GO" vet -tags container ./services/...
 check staticcheck "$GO" tool staticcheck ./...
+check structure "$GO" test -count=1 ./services/testing/structure
+if curl -fsS -m 10 -o /dev/null https://vuln.go.dev/index/db.json 2>/dev/null; then
+  check govulncheck vulnerabilities
+else
+  echo 'lint: govulncheck            skipped: https://vuln.go.dev does not answer'
+fi
 check 'go mod tidy' "$GO" mod tidy -diff
-check 'e2e vet' "$GO" -C deploy/compose/e2e vet ./...
-check 'e2e staticcheck' "$GO" -C deploy/compose/e2e tool staticcheck ./...
-check 'e2e go mod tidy' env GOWORK=off "$GO" -C deploy/compose/e2e mod tidy -diff
+for module in deploy/compose/e2e services/testing/sdktest; do
+  check "${module##*/} vet" "$GO" -C "$module" vet ./...
+  check "${module##*/} staticcheck" "$GO" -C "$module" tool staticcheck ./...
+  check "${module##*/} go mod tidy" env GOWORK=off "$GO" -C "$module" mod tidy -diff
+done
 check 'go mod verify' "$GO" mod verify
 check 'without go.work' env GOWORK=off "$GO" build -o /dev/null ./...
 check 'linux/arm64' cross linux arm64

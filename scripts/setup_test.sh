@@ -13,6 +13,7 @@ tree=$work/tree
 bin=$work/bin
 home=$work
 real_docker=$(command -v docker || true)
+docker compose version >/dev/null 2>&1 || real_docker=
 failures=0
 out=
 status=0
@@ -73,9 +74,11 @@ refused() {
 
 # on_terminal [question answer ...]: runs setup.sh on a terminal of its own, and
 # types each answer when its question has appeared. ^C as an answer interrupts.
+# What starts it ignores signals, as nohup and shells in the background do, so
+# that the test is the same everywhere.
 on_terminal() {
   status=0
-  out=$(cd "$tree" && env -i PATH="$bin:$PATH" HOME="$work" FAKE_LOG="$work/log" python3 "$work/terminal.py" "$@" 2>&1) || status=$?
+  out=$(trap '' HUP INT QUIT && cd "$tree" && env -i PATH="$bin:$PATH" HOME="$work" FAKE_LOG="$work/log" python3 "$work/terminal.py" "$@" 2>&1) || status=$?
 }
 
 cat >"$work/terminal.py" <<'PY'
@@ -83,6 +86,9 @@ import os, pty, select, signal, sys, time
 
 pid, fd = pty.fork()
 if pid == 0:
+    # A shell cannot trap a signal that was ignored when it started.
+    for name in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(name, signal.SIG_DFL)
     os.execv("./setup.sh", ["./setup.sh", "--no-build", "--no-start"])
 steps = list(zip(sys.argv[1::2], sys.argv[2::2]))
 seen, shown, deadline = b"", 0, time.time() + 60
@@ -133,7 +139,8 @@ version*)
 "ps --filter publish="*) printf "${FAKE_HOLDER:-security-nats\topenclaw-security\n}" ;;
 "network ls --format"*) echo "$FAKE_NETWORK" ;;
 "inspect --type container"*) case "$*" in *" $FAKE_GATEWAY") printf 'bridge\n%s\n' "$FAKE_NETWORK" ;; *) exit 1 ;; esac ;;
-"network inspect"*) case "$*" in *" $FAKE_NETWORK") echo "bridge 0123456789ab " ;; *) echo "Error: No such network: x" >&2; exit 1 ;; esac ;;
+*IPAM*) case "$*" in *" $FAKE_NETWORK") echo 172.20.0.0/16 ;; *" $FAKE_BROWSER") echo 172.21.0.0/16 ;; *) exit 1 ;; esac ;;
+"network inspect"*) case "$*" in *" $FAKE_BROWSER") echo "bridge ba9876543210 " ;; *" $FAKE_NETWORK") echo "bridge 0123456789ab " ;; *) echo "Error: No such network: x" >&2; exit 1 ;; esac ;;
 esac
 SH
   cat >"$bin/curl" <<'SH'
@@ -146,7 +153,7 @@ SH
   chmod +x "$bin/docker" "$bin/curl"
 }
 
-# OpenClaw's network is where its gateway is, whatever they are called.
+# OpenClaw's network is where its gateway is, under any name.
 test_gateway() {
   rm -f "$tree/.env.security"
   setup FAKE_GATEWAY=lobster FAKE_NETWORK=pond -- --yes --no-build --no-start --no-telegram --no-llm --gateway lobster
@@ -182,6 +189,7 @@ test_prerequisites() {
   refused "another stack's containers" 1 "docker rm -f security-suricata" FAKE_CONTAINERS='security-suricata\told\n' -- --yes
   refused "an old kernel" 1 "--without-tracee goes on" FAKE_KERNEL=4.19.0 -- --yes
   refused "an engine without root" 1 "without root" FAKE_SECURITY=,name=rootless -- --yes
+  refused "a network to watch that is not there" 1 "there is no network nowhere to watch" -- --yes --watch-networks nowhere
   refused "a network that is not there" 1 "there is no network nowhere" FAKE_NETWORK=openclaw_default -- --yes --network nowhere
   port=$(free_port)
   python3 -m http.server --bind 127.0.0.1 "$port" >/dev/null 2>&1 &
@@ -234,6 +242,7 @@ test_file() {
   expect "says which bot it is" says lookout_bot
   expect "guesses OpenClaw's network" env_has "OPENCLAW_NETWORK='openclaw_default'"
   expect "finds its bridge" env_has "SURICATA_INTERFACE='br-0123456789ab'"
+  expect "and its subnet, by which it is found again" env_has "SURICATA_FURTHER_INTERFACES='172.20.0.0/16'"
   expect "turns on the profiles" env_has "COMPOSE_PROFILES='guard,monitoring'"
   expect "makes a password for Grafana" grep -Eqx "GRAFANA_ADMIN_PASSWORD='[A-Za-z0-9_-]{24}'" "$tree/.env.security"
   expect "passes no secret to a program" refuse grep -Eq "${token#*:}|sk-ant" "$work/log"
@@ -251,6 +260,23 @@ print(json.load(sys.stdin)["services"]["security-llm-proxy"]["environment"]["LLM
   expect "a second run changes nothing" [ "$before" = "$(cat "$tree/.env.security")" ]
   expect "and keeps no backup of that" refuse ls "$tree"/.env.security.bak-*
 
+  cp "$tree/.env.security" "$work/settings"
+  setup FAKE_NETWORK=openclaw_default -- --yes --no-build --no-start --secret-files
+  expect "moves secrets into files" [ "$(cat "$tree/.secrets/LLM_API_KEY")" = "$key" ]
+  expect "in a directory that is closed" mode_is "$tree/.secrets" 700
+  expect "where a container's user may read them" mode_is "$tree/.secrets/TELEGRAM_BOT_TOKEN" 644
+  expect "and names those" env_has "TELEGRAM_BOT_TOKEN_FILE='$tree/.secrets/TELEGRAM_BOT_TOKEN'"
+  expect "and keeps none itself" refuse grep -Eq "${token#*:}|sk-ant" "$tree/.env.security"
+  if [ -n "$real_docker" ]; then
+    out=$(cd "$tree" && "$real_docker" compose config 2>&1) || true
+    expect "so that no container's settings hold one" refuse grep -Eq "${token#*:}|sk-ant" <<<"$out"
+  fi
+  cp "$tree/.env.security" "$work/moved"
+  setup FAKE_NETWORK=openclaw_default LLM_API_KEY="$key" -- --yes --no-build --no-start --secret-files
+  expect "another run finds them there" cmp "$work/moved" "$tree/.env.security"
+  rm -rf "$tree/.secrets"
+  mv "$work/settings" "$tree/.env.security"
+
   setup FAKE_NETWORK=openclaw_default PROXY_PORT="$(free_port)" -- --yes --no-build --no-start --host other
   expect "does not replace a setting unasked" env_has "OPENCLAW_HOST='box-1'"
   expect "and says so" says "OPENCLAW_HOST stays as it is"
@@ -258,6 +284,10 @@ print(json.load(sys.stdin)["services"]["security-llm-proxy"]["environment"]["LLM
   expect "keeps a backup, for its owner alone" mode_is "$(ls "$tree"/.env.security.bak-*)" 600
   expect "changes nothing else" [ "$before" = "$(sed '/^$/N;/PROXY_PORT/d' "$tree/.env.security" | sed -e :a -e '/^\n*$/{$d;N;ba' -e '}')" ]
 
+  setup FAKE_NETWORK=openclaw_default FAKE_BROWSER=openclaw-sandbox-browser -- --yes --no-build --no-start
+  expect "watches the sandbox browser's network once it is there" env_has "SURICATA_FURTHER_INTERFACES='172.20.0.0/16,172.21.0.0/16'"
+  setup FAKE_NETWORK=openclaw_default -- --yes --no-build --no-start
+  expect "and goes on, should it be away" env_has "SURICATA_FURTHER_INTERFACES='172.20.0.0/16,172.21.0.0/16'"
   sed -i "s/^SURICATA_INTERFACE=.*/SURICATA_INTERFACE='br-ffffffffffff'/" "$tree/.env.security"
   setup FAKE_NETWORK=openclaw_default -- --yes --no-build --no-start
   expect "follows the network that Docker has made anew" env_has "SURICATA_INTERFACE='br-0123456789ab'"
@@ -331,7 +361,7 @@ end_engine_test() {
 test_engine() {
   local before network vars
   if [ -z "$real_docker" ] || ! docker version >/dev/null 2>&1; then
-    echo "skip  the whole stack: no Docker engine answers"
+    echo "skip  the whole stack: no Docker engine with compose answers"
     return
   fi
   if [ -n "$(docker ps -aq --filter 'name=^/?security-')$(ours volume)$(ours network)" ]; then
@@ -345,17 +375,27 @@ test_engine() {
   vars=(TELEGRAM_BOT_TOKEN="$token" TELEGRAM_CHAT_ID=42 TELEGRAM_API=http://127.0.0.1:9 LLM_API_KEY="$key" SECURITY_VERSION=setup-test
     PROXY_PORT="$(free_port)" NATS_PORT="$(free_port)")
 
-  setup "${vars[@]}" -- --yes --network none --without-tracee --without-suricata
+  mkdir -p "$work/claw"
+  printf '{\n  // mine\n  "env": { "vars": { "XAI_API_KEY": "z" } }\n}\n' >"$work/claw/openclaw.json"
+  cp "$work/claw/openclaw.json" "$work/openclaw.json.before"
+
+  setup "${vars[@]}" -- --yes --network none --without-tracee --without-suricata --openclaw-config "$work/claw/openclaw.json"
   expect "sets the stack up" [ "$status" = 0 ]
   [ -f "$tree/.env.security" ] || return 0
   expect "waits until all is healthy" says "all containers are healthy"
   expect "runs the doctor" says "the doctor"
   expect "says that no test message was delivered, and goes on" says "no test message was delivered"
-  expect "says what to do next" says "http://security-llm-proxy:8080"
+  expect "says what to do next" says "Look at it:"
+  expect "has OpenClaw ask its models through the proxy" grep -q '"baseUrl": "http://127.0.0.1:' "$work/claw/openclaw.json"
+  expect "and keeps what a person wrote there" grep -q '// mine' "$work/claw/openclaw.json"
+  expect "keeps the former settings for their owner alone" mode_is "$tree/.openclaw-undo" 700
+  expect "says which keys OpenClaw still has" says "env.vars.XAI_API_KEY"
   before=$(cat "$tree/.env.security")
 
-  setup "${vars[@]}" -- --yes --no-build
+  cp "$work/claw/openclaw.json" "$work/openclaw.json.written"
+  setup "${vars[@]}" -- --yes --no-build --openclaw-config "$work/claw/openclaw.json"
   expect "a second run is as good" [ "$status" = 0 ]
+  expect "and changes nothing of OpenClaw's" cmp "$work/claw/openclaw.json" "$work/openclaw.json.written"
   expect "and changes no setting" [ "$before" = "$(cat "$tree/.env.security")" ]
   expect "and knows its own ports" says "is this stack's"
   printf "LOG_LEVEL='loud'\n" >>"$tree/.env.security"
@@ -370,6 +410,8 @@ test_engine() {
   (cd "$tree" && docker compose run -d secbus tail) >/dev/null 2>&1
   setup -- uninstall --yes
   expect "uninstalls" [ "$status" = 0 ]
+  expect "takes OpenClaw's configuration back" cmp "$work/claw/openclaw.json" "$work/openclaw.json.before"
+  expect "and keeps no copy of its keys" [ ! -e "$tree/.openclaw-undo" ]
   expect "without a container or a network left" [ -z "$(ours container --all)$(ours network)" ]
   expect "disconnects who was on its network, and says so" says "the container setup-test-foreign was"
   expect "keeps the record" [ -n "$(ours volume)" ]

@@ -1,9 +1,17 @@
 #!/bin/sh
 # Prints the interface of a Docker network, for Suricata to listen on.
 #
-# usage: bridge.sh [NETWORK]     by default openclaw_default
+# usage: bridge.sh [--subnet] [NETWORK]     by default openclaw_default
+#
+# --subnet prints the network's IPv4 subnets instead, by which run.sh finds it again
+# when Docker makes it anew.
 set -eu
 
+what=bridge
+if [ "${1:-}" = --subnet ]; then
+  what=subnet
+  shift
+fi
 network=${1:-openclaw_default}
 
 fail() {
@@ -24,4 +32,9 @@ found=$(docker network inspect --format \
 # shellcheck disable=SC2086 # split into driver, id and, where it is set, name
 set -- $found
 [ "$1" = bridge ] || fail "the network $network has no bridge on this machine (its driver is $1)"
-echo "${3:-br-$2}"
+if [ "$what" = subnet ]; then
+  docker network inspect --format '{{range .IPAM.Config}}{{println .Subnet}}{{end}}' "$network" | grep -E '^[0-9.]+/[0-9]+$' | tr '\n' ',' | sed 's/,$//'
+  echo
+else
+  echo "${3:-br-$2}"
+fi

@@ -36,3 +36,17 @@ func TestBridge(t *testing.T) {
 		})
 	}
 }
+
+// The subnets are what stays of a network that Docker makes anew.
+func TestBridgeSubnet(t *testing.T) {
+	s := newSandbox(t)
+	s.program("docker", `case "$*" in
+*IPAM*) printf '172.20.0.0/16\nfd00:1::/64\n10.5.0.0/24\n\n' ;;
+*) echo "bridge 0123456789ab " ;;
+esac
+`)
+	out, err := s.command(t.Context(), "bridge.sh", "--subnet", "pond").Output()
+	if got, want := string(out), "172.20.0.0/16,10.5.0.0/24\n"; got != want || err != nil {
+		t.Errorf("prints %q (%v), want %q", got, err, want)
+	}
+}

@@ -13,6 +13,7 @@ import (
 type turn struct {
 	fromServer bool
 	data       string
+	lost       bool // the capture has none of it
 }
 
 func says(data string) turn    { return turn{data: data} }
@@ -22,25 +23,42 @@ func answers(data string) turn { return turn{fromServer: true, data: data} }
 // packets to the capture.
 type traffic func(c *capture, client, server netip.Addr)
 
+func (t turn) isLost() turn {
+	t.lost = true
+	return t
+}
+
 // connection is a TCP connection with handshake and orderly end.
 func connection(port uint16, turns ...turn) traffic {
 	return func(c *capture, client, server netip.Addr) {
-		f := c.dial(client, server, port)
-		f.send(false, tcpSYN, nil)
-		f.send(true, tcpSYN|tcpACK, nil)
-		f.send(false, tcpACK, nil)
-		for _, turn := range turns {
-			for data := []byte(turn.data); len(data) > 0; {
-				n := min(len(data), segmentSize)
-				f.send(turn.fromServer, tcpPSH|tcpACK, data[:n])
-				f.send(!turn.fromServer, tcpACK, nil)
-				data = data[n:]
-			}
-		}
+		f := c.converse(client, server, port, turns)
 		f.send(false, tcpFIN|tcpACK, nil)
 		f.send(true, tcpFIN|tcpACK, nil)
 		f.send(false, tcpACK, nil)
 	}
+}
+
+// open is a TCP connection that does not end.
+func open(port uint16, turns ...turn) traffic {
+	return func(c *capture, client, server netip.Addr) { c.converse(client, server, port, turns) }
+}
+
+func (c *capture) converse(client, server netip.Addr, port uint16, turns []turn) *flow {
+	f := c.dial(client, server, port)
+	f.send(false, tcpSYN, nil)
+	f.send(true, tcpSYN|tcpACK, nil)
+	f.send(false, tcpACK, nil)
+	for _, turn := range turns {
+		for data := []byte(turn.data); len(data) > 0; {
+			n := min(len(data), segmentSize)
+			c.losing = turn.lost
+			f.send(turn.fromServer, tcpPSH|tcpACK, data[:n])
+			c.losing = false
+			f.send(!turn.fromServer, tcpACK, nil)
+			data = data[n:]
+		}
+	}
+	return f
 }
 
 // refused is n attempts to connect to closed ports, from the given one upwards.
@@ -128,6 +146,8 @@ type capture struct {
 	file     bytes.Buffer
 	now      time.Time
 	nextPort uint16
+	losing   bool // packets are not captured
+	packets  int  // in the file
 }
 
 func newCapture() *capture {
@@ -165,6 +185,10 @@ func (c *capture) packet(from, to netip.Addr, protocol byte, body []byte) {
 	frame = append(frame, body...)
 
 	c.now = c.now.Add(time.Millisecond)
+	if c.losing {
+		return
+	}
+	c.packets++
 	for _, n := range []int64{c.now.Unix(), int64(c.now.Nanosecond() / 1000), int64(len(frame)), int64(len(frame))} {
 		c.file.Write(binary.LittleEndian.AppendUint32(nil, uint32(n)))
 	}

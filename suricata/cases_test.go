@@ -60,6 +60,10 @@ func ruleCases() []ruleCase {
 		{name: "reverse shell of which much was seen", rule: 9900020, server: outside, traffic: connection(4444, says(strings.Repeat("drwxr-xr-x 2 node node 4096 .\n", 100)+"$ "), answers(strings.Repeat("ls -la; ", 400)+"\n"), says("$ "), answers("id\n"), says(idOutput)), fires: []int{9900020}},
 		{name: "id in a page about id", rule: 9900003, server: outside, traffic: connection(80, request("GET", "/man/id", "", "Host: man.example"), response("text/html", "<pre>"+idOutput+"</pre>"))},
 		{name: "id in a prompt to the proxy", rule: 9900003, server: inside, traffic: post(8080, "/v1/messages", `{"role":"user","content":"`+idOutput+strings.Repeat("long ", 2000)+idOutput+`"}`, "Host: security-llm-proxy:8080")},
+		{name: "id in a prompt whose header comes first", rule: 9900003, server: inside, traffic: connection(8080, says("POST /v1/messages HTTP/1.1\r\nHost: security-llm-proxy:8080\r\nContent-Length: 4040\r\n\r\n"), says("{\n"+idOutput+strings.Repeat("x", 4040)))},
+		{name: "id in an answer that is streamed", rule: 9900003, server: "10.99.0.3", traffic: connection(8080, says("GET /events HTTP/1.1\r\nHost: gw:8080\r\n\r\n"), answers("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"), answers("data: "+idOutput+"\n"), answers(idOutput))},
+		{name: "id in WebSocket", rule: 9900003, server: "10.99.0.5", traffic: connection(18789, upgrade(), switching(), answers(frame("{\"text\":\"x\"}")), answers(frame(idOutput)), answers(frame(strings.Repeat("long ", 5)+idOutput)))},
+		{name: "id in an HTTP upload on a held connection", rule: 9900020, server: inside, traffic: open(8000, says("PUT /notes HTTP/1.1\r\nHost: notes:8000\r\nContent-Length: 99999\r\n\r\n"), says(strings.Repeat("note\n", 2000)), says(idOutput))},
 		{name: "uid and gid that are numbers", rule: 9900003, server: outside, traffic: connection(9000, says("uid=12 gid=34 ok\n"))},
 		{name: "uid and gid in an NFS export", rule: 9900020, server: outside, traffic: connection(9000, says("hello\n"), answers("hello\n"), says("anonuid=12,anongid=34\n"))},
 
@@ -141,6 +145,9 @@ func ruleCases() []ruleCase {
 		{name: "Anthropic from the agent", rule: 9900015, server: outside, traffic: handshake("api.anthropic.com"), fires: []int{9900015}},
 		{name: "Azure from the agent", rule: 9900015, server: outside, traffic: handshake("contoso.openai.azure.com"), fires: []int{9900015}},
 		{name: "Gemini from the agent, many times", rule: 9900015, server: outside, traffic: repeated(5, handshake("generativelanguage.googleapis.com")), fires: []int{9900015}},
+		{name: "a subscription from the agent", rule: 9900015, server: outside, traffic: handshake("chatgpt.com"), fires: []int{9900015}},
+		{name: "Copilot from the agent", rule: 9900015, server: outside, traffic: handshake("api.business.githubcopilot.com"), fires: []int{9900015}},
+		{name: "a store beside a provider", rule: 9900015, server: outside, traffic: handshake("oss-cn-beijing.aliyuncs.com")},
 		{name: "Anthropic from the proxy", rule: 9900015, client: llmProxy, server: outside, traffic: handshake("api.anthropic.com")},
 		{name: "Anthropic's web site", rule: 9900015, server: outside, traffic: handshake("www.anthropic.com")},
 		{name: "server name that goes on", rule: 9900015, server: outside, traffic: handshake("api.anthropic.com.example")},
@@ -149,5 +156,32 @@ func ruleCases() []ruleCase {
 		{name: "id in a form", rule: 9900018, server: outside, traffic: post(80, "/x", idOutput, "Host: drop.example"), fires: []int{9900018}},
 		{name: "id within the network", rule: 9900018, server: inside, traffic: post(8000, "/x", idOutput, "Host: logs")},
 		{name: "form with uid and gid", rule: 9900018, server: outside, traffic: post(80, "/x", "uid=1000&gid=1000", "Host: shop.example")},
+
+		// 9900021: the gateway from outside.
+		{name: "a stranger at the gateway", rule: 9900021, client: "203.0.113.9", server: inside, traffic: post(18789, "/tools/invoke", "{}", "Host: claw.example"), fires: []int{9900021}},
+		{name: "a stranger at the bridge", rule: 9900021, client: "203.0.113.10", server: inside, traffic: connection(18790, says("{}")), fires: []int{9900021}},
+		{name: "a stranger who is refused", rule: 9900021, client: "203.0.113.11", server: inside, traffic: refused(18789, 1)},
+		{name: "a stranger who only connects", rule: 9900021, client: "203.0.113.12", server: inside, traffic: connection(18789)},
+		{name: "the owner by a tailnet", rule: 9900021, client: "100.101.102.103", server: inside, traffic: get(18789, "/", "Host: claw.tailnet.example")},
+		{name: "a neighbour at the gateway", rule: 9900021, server: inside, traffic: get(18789, "/health", "Host: 10.99.0.2:18789")},
+		{name: "a stranger at another port", rule: 9900021, client: "203.0.113.13", server: inside, traffic: get(443, "/", "Host: claw.example")},
+
+		// 9900022: guessing the password.
+		{name: "25 handshakes at once", rule: 9900022, server: inside, traffic: repeated(25, connection(18789, upgrade(), switching())), fires: []int{9900022}},
+		{name: "a page with a few tabs", rule: 9900022, server: inside, traffic: repeated(10, connection(18789, upgrade(), switching()))},
+		{name: "25 requests", rule: 9900022, server: inside, traffic: repeated(25, get(18789, "/health", "Host: localhost:18789"))},
+
+		// 9900023 to 9900026: what changes who may do what.
+		{name: "a token made anew", rule: 9900023, server: inside, traffic: call(`{"type":"req","id":"1","method":"device.token.rotate","params":{"deviceId":"d","role":"operator","scopes":["operator.admin"]}}`), fires: []int{9900023}},
+		{name: "a question about that", rule: 9900023, server: inside, traffic: call(`{"type":"req","id":"1","method":"chat.send","params":{"message":"what does {\"method\":\"device.token.rotate\"} do?"}}`)},
+		{name: "a list of devices", rule: 9900023, server: inside, traffic: call(`{"type":"req","id":"1","method":"device.pair.list","params":{}}`)},
+		{name: "commands allowed by a patch", rule: 9900024, server: inside, traffic: call(`{"type":"req","id":"1","method":"config.patch","params":{"raw":"{\"tools\":{\"exec\":{\"security\":\"full\",\"ask\":\"off\"}}}","baseHash":"x"}}`), fires: []int{9900024, 9900026}},
+		{name: "commands allowed by a path", rule: 9900024, server: inside, traffic: call(`{"method": "config.set", "params": {"path": "tools.exec.ask", "value": "off"}}`), fires: []int{9900024, 9900026}},
+		{name: "another part of the configuration", rule: 9900024, server: inside, traffic: call(`{"type":"req","id":"1","method":"config.patch","params":{"raw":"{\"ui\":{\"seamColor\":\"red\"},\"tools\":{\"exec\":{\"security\":\"allowlist\"}}}"}}`), fires: []int{9900026}},
+		{name: "the configuration read", rule: 9900026, server: inside, traffic: call(`{"type":"req","id":"1","method":"config.get","params":{}}`)},
+		{name: "the configuration replaced", rule: 9900026, server: inside, traffic: call(`{"type":"req","id":"1","method":"config.apply","params":{"raw":"{}"}}`), fires: []int{9900026}},
+		{name: "approvals set", rule: 9900025, server: inside, traffic: call(`{"type":"req","id":"1","method":"exec.approvals.set","params":{"file":{"version":1,"agents":{"main":{"allowlist":[{"pattern":"*"}]}}}}}`), fires: []int{9900025}},
+		{name: "approvals of a node set", rule: 9900025, server: inside, traffic: call(`{"type":"req","id":"1","method":"exec.approvals.node.set","params":{}}`), fires: []int{9900025}},
+		{name: "approvals read", rule: 9900025, server: inside, traffic: call(`{"type":"req","id":"1","method":"exec.approvals.get","params":{}}`)},
 	}
 }

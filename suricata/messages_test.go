@@ -29,6 +29,40 @@ func response(contentType, body string) turn {
 	return answers(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", contentType, len(body), body))
 }
 
+// upgrade asks for WebSocket, switching agrees.
+func upgrade() turn {
+	return request("GET", "/", "", "Host: localhost:18789", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+}
+
+func switching() turn {
+	return answers("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+}
+
+// frame is a text frame of a server, of up to 125 bytes.
+func frame(text string) string { return string([]byte{0x81, byte(len(text))}) + text }
+
+// clientFrame is a text frame of a client, masked as a client has to, of up to 65535
+// bytes.
+func clientFrame(text string) string {
+	mask := []byte{0x1f, 0x2e, 0x3d, 0x4c}
+	header := []byte{0x81}
+	if len(text) <= 125 {
+		header = append(header, 0x80|byte(len(text)))
+	} else {
+		header = binary.BigEndian.AppendUint16(append(header, 0x80|126), uint16(len(text)))
+	}
+	masked := []byte(text)
+	for i := range masked {
+		masked[i] ^= mask[i%len(mask)]
+	}
+	return string(header) + string(mask) + string(masked)
+}
+
+// call is a WebSocket connection to the gateway that asks for one thing.
+func call(message string) traffic {
+	return connection(18789, upgrade(), switching(), answers(frame(`{"type":"event","event":"connect.challenge"}`)), says(clientFrame(message)))
+}
+
 // get is a whole exchange: a GET request and a harmless answer.
 func get(port uint16, target string, headers ...string) traffic {
 	return connection(port, request("GET", target, "", headers...), response("text/plain", "ok"))

@@ -6,6 +6,7 @@
 #
 #   SURICATA_UPDATE=off     fetch nothing
 #   SURICATA_UPDATE_URLS    sources instead of Emerging Threats Open, with spaces between
+#   SURICATA_USER           user and group to become before anything else; as root
 set -u
 umask 022
 
@@ -19,6 +20,12 @@ say() { echo "update.sh: $*"; }
 # How many rules file $1 has.
 count() { grep -cs '^[a-z]' "$1" || [ -r "$1" ] || echo 0; }
 
+# Gives up root: what comes from the network is unpacked and read by a user who may
+# write the rules and nothing else.
+# shellcheck source=suricata/user.sh
+. "$(dirname "$0")/user.sh"
+become -all "$rules" "$0"
+
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 1' TERM INT
@@ -30,7 +37,7 @@ loads() {
 
 complaints() { grep -E '^(E|W|Error|Warning)[: ]' "$scratch/test.log" | head -n 5; }
 
-# Fetches a set into $fresh. Without --fail a source that is out of reach would be
+# Fetches a set into $fresh. Without --fail an unreachable source would be
 # left out with status 0.
 fetch() {
   rm -rf "$fresh"

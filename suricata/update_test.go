@@ -77,6 +77,36 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
+// Where the container lets it, what comes from the network is read by a user who may
+// write the rules. Where it does not, the rules are fetched all the same.
+func TestUpdateGivesUpRoot(t *testing.T) {
+	for name, allowed := range map[string]bool{"allowed": true, "refused": false} {
+		t.Run(name, func(t *testing.T) {
+			s := newSandbox(t)
+			s.env = append(s.env, "SURICATA_USER=65533:65532")
+			s.pretendRoot()
+			s.program("suricata", tester)
+			s.program("suricata-update", fetcher+`echo "as $(id -u)" >>"$SANDBOX/calls"; echo 'alert new' >"$out/suricata.rules"`+"\n")
+			user := "0"
+			if allowed {
+				s.write("allowed", "")
+				user = "65533"
+			}
+			out, err := s.command(t.Context(), "update.sh").CombinedOutput()
+			if err != nil || strings.Contains(string(out), "stays root") == allowed {
+				t.Errorf("%v, %s", err, out)
+			}
+			if s.calls("chown -R 65533:65532 "+s.path("rules")) != 1 || s.calls("as "+user) != 1 || s.read("rules/suricata.rules") != "alert new\n" {
+				t.Errorf("calls are %s, rules %s", s.read("calls"), s.read("rules/suricata.rules"))
+			}
+			const want = "setpriv --reuid 65533 --regid 65532 --clear-groups --inh-caps -all --ambient-caps -all"
+			if got := s.calls(want); (got == 2) != allowed {
+				t.Errorf("%d times %q: %s", got, want, s.read("calls"))
+			}
+		})
+	}
+}
+
 func TestUpdateGivesItsSources(t *testing.T) {
 	s := newSandbox(t)
 	s.program("suricata", tester)

@@ -25,7 +25,7 @@ var signatures = []string{
 // telemetry are other events of Tracee 0.24.1 that the policy may name.
 var telemetry = []string{
 	"bpf", "container_create", "container_remove", "mount", "net_packet_dns_request", "sched_process_exec",
-	"security_file_open", "setns", "unshare",
+	"security_file_open", "security_inode_rename", "setns", "unshare",
 }
 
 // forbidden are events that must stay off, and why.
@@ -53,9 +53,9 @@ type policy struct {
 	} `yaml:"spec"`
 }
 
-func loadPolicy(t *testing.T) policy {
+func loadPolicy(t *testing.T, elements ...string) policy {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("policies", "openclaw.yaml"))
+	text, err := os.ReadFile(filepath.Join(elements...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func (p policy) filters(event string) ([]string, bool) {
 }
 
 func TestPolicyIsForContainers(t *testing.T) {
-	p := loadPolicy(t)
+	p := loadPolicy(t, "policies", "openclaw.yaml")
 	if p.APIVersion != "tracee.aquasec.com/v1beta1" || p.Kind != "Policy" || p.Metadata.Name == "" {
 		t.Errorf("not a policy: %+v", p)
 	}
@@ -86,26 +86,39 @@ func TestPolicyIsForContainers(t *testing.T) {
 	}
 }
 
-// TestPolicyNamesKnownEvents matters because Tracee does not start with a policy
-// that names an event it does not know.
-func TestPolicyNamesKnownEvents(t *testing.T) {
-	seen := make(map[string]bool)
-	for _, r := range loadPolicy(t).Spec.Rules {
-		if !slices.Contains(signatures, r.Event) && !slices.Contains(telemetry, r.Event) {
-			t.Errorf("event %s is not known", r.Event)
+// TestPoliciesNameKnownEvents matters because Tracee does not start with a policy
+// that names an event it does not know. Its other rules for policies are those of
+// pkg/policy/v1beta1 of aquasecurity/tracee v0.24.1.
+func TestPoliciesNameKnownEvents(t *testing.T) {
+	for _, file := range []string{"policies/openclaw.yaml", "native/openclaw-native-files.yaml", "native/openclaw-native-agent.yaml"} {
+		p := loadPolicy(t, file)
+		if p.APIVersion != "tracee.aquasec.com/v1beta1" || p.Kind != "Policy" || p.Metadata.Name+".yaml" != filepath.Base(file) {
+			t.Errorf("%s is not a policy of its name: %+v", file, p)
 		}
-		if why, bad := forbidden[r.Event]; bad {
-			t.Errorf("event %s: %s", r.Event, why)
+		seen := make(map[string]bool)
+		for _, r := range p.Spec.Rules {
+			if !slices.Contains(signatures, r.Event) && !slices.Contains(telemetry, r.Event) {
+				t.Errorf("%s: event %s is not known", file, r.Event)
+			}
+			if why, bad := forbidden[r.Event]; bad {
+				t.Errorf("%s: event %s: %s", file, r.Event, why)
+			}
+			if seen[r.Event] {
+				t.Errorf("%s: event %s is there twice, which Tracee refuses", file, r.Event)
+			}
+			seen[r.Event] = true
 		}
-		if seen[r.Event] {
-			t.Errorf("event %s is there twice, which Tracee refuses", r.Event)
+		for _, scope := range p.Spec.Scope {
+			word, _, _ := strings.Cut(scope, "=")
+			if !slices.Contains([]string{"container", "not-container", "comm", "follow"}, word) {
+				t.Errorf("%s: scope %s is not known", file, scope)
+			}
 		}
-		seen[r.Event] = true
 	}
 }
 
 func TestPolicyWatchesSecrets(t *testing.T) {
-	filters, ok := loadPolicy(t).filters("security_file_open")
+	filters, ok := loadPolicy(t, "policies", "openclaw.yaml").filters("security_file_open")
 	if !ok || len(filters) == 0 {
 		t.Fatal("opens of files are not watched, or without a filter")
 	}
@@ -135,6 +148,15 @@ func TestPolicyWatchesSecrets(t *testing.T) {
 		{"/home/node/.openclaw/credentials/telegram.json", true},
 		{"/home/node/.openclaw/agents/main/agent/auth-profiles.json", true},
 		{"/root/.openclaw/credentials/x", true},
+		{"/home/node/.openclaw/state/openclaw.sqlite-wal", true},
+		{"/home/claw/.openclaw/openclaw.json", true},
+		{"/home/claw/.openclaw/secrets.json", true},
+		{"/home/claw/.openclaw/agents/main/agent/openclaw-agent.sqlite", true},
+		{"/home/node/.openclaw/identity/device.json", true},
+		{"/home/node/.config/openclaw/key", true},
+		{"/home/node/.openclaw/workspace/AGENTS.md", true},
+		{"/home/node/.openclaw/workspace/skills/weather/SKILL.md", true},
+		{"/workspace/skills/weather/run.sh", true},
 		{"/home/node/.ssh/id_ed25519", true},
 		{"/proc/1234/environ", true},
 		{"/home/node/project/SOUL.md", true},
@@ -171,7 +193,7 @@ func TestPolicyFeedsLocalRules(t *testing.T) {
 	if err := yaml.Unmarshal(rules.Default(), &file); err != nil {
 		t.Fatal(err)
 	}
-	p := loadPolicy(t)
+	p := loadPolicy(t, "policies", "openclaw.yaml")
 	fed := 0
 	for _, r := range file.Rules {
 		if slices.Contains(r.Kinds, "tls") {

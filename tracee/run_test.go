@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,10 +26,13 @@ func runScript(t *testing.T, dir, program string, environment ...string) error {
 	ctx, cancel := context.WithTimeout(t.Context(), runLimit)
 	defer cancel()
 	command := exec.CommandContext(ctx, "sh", "run.sh")
+	command.WaitDelay = time.Second // its children hold the output open
 	command.Env = append(os.Environ(), append([]string{
 		"TRACEE_EVENTS=" + filepath.Join(dir, "out", "events.json"),
 		"TRACEE_PROGRAM=" + fake,
 		"TRACEE_PIPE=" + filepath.Join(dir, "pipe"),
+		"TRACEE_NATIVE=native",
+		"TRACEE_RENDERED=" + filepath.Join(dir, "rendered"),
 	}, environment...)...)
 	out, err := command.CombinedOutput()
 	t.Logf("%s", out)
@@ -99,6 +103,43 @@ func TestRunGivesTraceeItsOptions(t *testing.T) {
 	got := read(t, dir, "out", "events.json")
 	if want := "--output json --output option:parse-arguments --policy /openclaw/policies\n"; got != want {
 		t.Errorf("options %q, want %q", got, want)
+	}
+}
+
+// Where OpenClaw runs without a container, its policies name its user's directories.
+func TestRunRendersNativePolicies(t *testing.T) {
+	dir := t.TempDir()
+	if err := runScript(t, dir, `echo "$@"`, "TRACEE_POLICIES=/p", "OPENCLAW_NATIVE_HOME=/home/me", "OPENCLAW_STATE_DIR=/srv/claw"); err != nil {
+		t.Fatal(err)
+	}
+	rendered := filepath.Join(dir, "rendered")
+	if got, want := read(t, dir, "out", "events.json"), "--output json --output option:parse-arguments --policy /p --policy "+rendered+"\n"; got != want {
+		t.Errorf("options %q, want %q", got, want)
+	}
+	files := loadPolicy(t, rendered, "openclaw-native-files.yaml")
+	filters, _ := files.filters("security_file_open")
+	for _, want := range []string{"/srv/claw/openclaw.json", "/srv/claw/credentials/*", "/srv/claw/workspace/skills/*", "/home/me/.ssh/*", "*/SOUL.md"} {
+		if !slices.Contains(filters, "data.pathname="+want) {
+			t.Errorf("no filter for %s", want)
+		}
+	}
+	for _, filter := range filters {
+		if strings.Contains(filter, "@") || strings.Contains(filter, "/etc/shadow") || strings.HasSuffix(filter, "/environ") {
+			t.Errorf("filter %s", filter)
+		}
+	}
+	agent := loadPolicy(t, rendered, "openclaw-native-agent.yaml")
+	if !slices.Contains(agent.Spec.Scope, "follow") {
+		t.Errorf("the gateway's descendants are not followed: scope %q", agent.Spec.Scope)
+	}
+}
+
+func TestRunRefusesPathsThatTraceeCannotWatch(t *testing.T) {
+	for _, home := range []string{"home/me", "/home/a,b", "/home/me/", "/home/*", "/home/../root", "/home/a b", "/home/a=b", "/home/a#b"} {
+		var exit *exec.ExitError
+		if err := runScript(t, t.TempDir(), "exit 0", "OPENCLAW_NATIVE_HOME="+home); !errors.As(err, &exit) || exit.ExitCode() != 64 {
+			t.Errorf("%s: error %v, want exit status 64", home, err)
+		}
 	}
 }
 

@@ -1,11 +1,11 @@
-// Package compose_test holds what must be true of the compose files whoever
-// changes them: what each container may do, and what bounds it.
+// Package compose_test checks what must stay true of the compose files: what each container may do, and what bounds it.
 package compose_test
 
 import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -15,6 +15,8 @@ import (
 // service is what the checks look at.
 type service struct {
 	Image         string            `yaml:"image"`
+	PullPolicy    string            `yaml:"pull_policy"`
+	Build         any               `yaml:"build"`
 	ContainerName string            `yaml:"container_name"`
 	Entrypoint    []string          `yaml:"entrypoint"`
 	Command       []string          `yaml:"command"`
@@ -26,14 +28,17 @@ type service struct {
 	CapAdd        []string          `yaml:"cap_add"`
 	SecurityOpt   []string          `yaml:"security_opt"`
 	PIDsLimit     int               `yaml:"pids_limit"`
+	Ulimits       map[string]int    `yaml:"ulimits"`
 	MemLimit      string            `yaml:"mem_limit"`
 	CPUs          float64           `yaml:"cpus"`
 	NetworkMode   string            `yaml:"network_mode"`
 	PID           string            `yaml:"pid"`
 	Cgroup        string            `yaml:"cgroup"`
 	Networks      any               `yaml:"networks"`
+	Sysctls       map[string]int    `yaml:"sysctls"`
 	Ports         []string          `yaml:"ports"`
 	Volumes       []string          `yaml:"volumes"`
+	Secrets       []string          `yaml:"secrets"`
 	Devices       []string          `yaml:"devices"`
 	Restart       string            `yaml:"restart"`
 	StopGrace     string            `yaml:"stop_grace_period"`
@@ -46,10 +51,13 @@ type service struct {
 // files are compose.yaml and what it includes of the stack itself.
 var files = []string{"compose.yaml", "suricata.1.yaml", "tracee.1.yaml"}
 
-func services(t *testing.T) map[string]service {
+func services(t *testing.T, of ...string) map[string]service {
 	t.Helper()
+	if len(of) == 0 {
+		of = files
+	}
 	found := make(map[string]service)
-	for _, file := range files {
+	for _, file := range of {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -90,7 +98,10 @@ func (s service) ours() bool { return strings.HasPrefix(s.Image, "openclaw-secur
 // What else a container may do than nothing, each with its reason.
 var (
 	capabilities = map[string][]string{
-		"security-suricata": {"NET_ADMIN", "NET_RAW", "SYS_NICE"}, // captures packets
+		// Captures packets; the first three are given up with root, at the start.
+		"security-suricata": {"CHOWN", "SETGID", "SETUID", "NET_ADMIN", "NET_RAW", "SYS_NICE"},
+		// Gives up root, and these with it.
+		"security-suricata-update": {"CHOWN", "SETGID", "SETUID"},
 	}
 	privileged = []string{"security-tracee"} // loads programs into the kernel
 	hostNet    = []string{"security-suricata"}
@@ -98,7 +109,7 @@ var (
 	hostPaths = map[string][]string{
 		"security-shipper-suricata": {"../../rules:/rules:ro"},
 		"security-shipper-tracee":   {"../../rules:/rules:ro"},
-		"security-notifier":         {"../../rules:/rules:ro"},
+		"security-auditor":          {"../../rules:/rules:ro"},
 		"security-guard":            {"../../rules:/rules:ro"},
 		"security-suricata":         {"../../suricata:/suricata:ro"},
 		"security-suricata-update":  {"../../suricata:/suricata:ro"},
@@ -128,6 +139,8 @@ var (
 		"WEBHOOK_SECRET":        {"security-notifier"},
 		"TELEGRAM_BOT_TOKEN":    {"security-notifier", "secbus"},
 		"WEBHOOK_URL":           {"security-notifier", "secbus"},
+
+		"NOTIFIER_HEARTBEAT_URL": {"security-notifier"},
 	}
 )
 
@@ -174,8 +187,16 @@ func TestEveryContainerIsBounded(t *testing.T) {
 			if s.MemLimit == "" || s.CPUs == 0 {
 				t.Errorf("memory %q, CPUs %v", s.MemLimit, s.CPUs)
 			}
+			if s.Ulimits["nofile"] == 0 {
+				t.Error("no limit on open files")
+			}
 			if s.Logging.Options["max-size"] == "" || s.Logging.Options["max-file"] == "" {
 				t.Errorf("its log is unbounded: %v", s.Logging.Options)
+			}
+			// Without it Go lets its memory grow to twice what is in use, and the
+			// kernel kills what a collection would have saved. One-offs are short.
+			if s.ours() && s.Restart != "no" && !belowLimit(s.Environment["GOMEMLIMIT"], s.MemLimit) {
+				t.Errorf("GOMEMLIMIT %q with memory for %q", s.Environment["GOMEMLIMIT"], s.MemLimit)
 			}
 			if s.Restart == "" {
 				t.Error("no restart policy")
@@ -188,6 +209,13 @@ func TestEveryContainerIsBounded(t *testing.T) {
 			}
 		})
 	}
+}
+
+// belowLimit reports whether Go's limit in MiB leaves a tenth of the container's.
+func belowLimit(goLimit, container string) bool {
+	limit, err := strconv.Atoi(strings.TrimSuffix(goLimit, "MiB"))
+	bound, boundErr := strconv.Atoi(strings.TrimSuffix(container, "m"))
+	return err == nil && boundErr == nil && limit > 0 && limit*10 <= bound*9
 }
 
 func TestNetworks(t *testing.T) {
@@ -218,6 +246,37 @@ func TestNetworks(t *testing.T) {
 	}
 	if !file.Networks["security-net"].Internal {
 		t.Error("security-net leads out of the machine")
+	}
+}
+
+// TestNoContainerIsARouter: what is on several networks does not forward from one
+// to another, even if the machine does.
+func TestNoContainerIsARouter(t *testing.T) {
+	for name, s := range services(t, append(files, "monitoring/compose.yaml")...) {
+		if s.NetworkMode != "" || len(networks(s)) < 2 {
+			continue
+		}
+		if forward, set := s.Sysctls["net.ipv4.ip_forward"]; !set || forward != 0 || s.Sysctls["net.ipv4.conf.all.rp_filter"] != 1 {
+			t.Errorf("%s is on %q with %v", name, networks(s), s.Sysctls)
+		}
+	}
+}
+
+// TestOurImagesAreNotFetched: a public registry gives what somebody has published
+// under the name.
+func TestOurImagesAreNotFetched(t *testing.T) {
+	built := make(map[string]bool)
+	all := services(t)
+	for _, s := range all {
+		built[s.Image] = built[s.Image] || s.Build != nil
+	}
+	for name, s := range all {
+		if s.ours() && (s.PullPolicy != "never" || !built[s.Image]) {
+			t.Errorf("%s: pull_policy %q, built %t", name, s.PullPolicy, built[s.Image])
+		}
+		if !s.ours() && s.PullPolicy != "" {
+			t.Errorf("%s: pull_policy %q of an image that is not ours", name, s.PullPolicy)
+		}
 	}
 }
 
@@ -283,6 +342,15 @@ func TestSecretsGoWhereTheyAreUsed(t *testing.T) {
 			if !slices.Contains(allowed, name) && !strings.HasPrefix(value, "${"+key+":+") {
 				t.Errorf("%s is given %s", name, key)
 			}
+			file := "${" + key + "_FILE:+/run/secrets/" + key + "}"
+			if slices.Contains(allowed, name) && (s.Environment[key+"_FILE"] != file || !slices.Contains(s.Secrets, key)) {
+				t.Errorf("%s cannot be given %s as a file", name, key)
+			}
+		}
+		for _, key := range s.Secrets {
+			if !slices.Contains(secrets[key], name) {
+				t.Errorf("%s is given the file of %s", name, key)
+			}
 		}
 	}
 	for key := range secrets {
@@ -328,5 +396,22 @@ func TestImages(t *testing.T) {
 		if !unprivileged {
 			t.Errorf("%s runs as root", name)
 		}
+	}
+}
+
+// TestClusterKeepsTheStore: a server of a cluster deletes the streams of one that
+// stood alone, so no server of the cluster may have its volume.
+func TestClusterKeepsTheStore(t *testing.T) {
+	stores := make(map[string]string)
+	for name, s := range services(t, "cluster.yaml") {
+		for _, volume := range s.Volumes {
+			if source, target, _ := strings.Cut(volume, ":"); target == "/data" {
+				stores[source] = name
+			}
+		}
+	}
+	want := map[string]string{"nats-1-data": "security-nats", "nats-2-data": "security-nats-2", "nats-3-data": "security-nats-3"}
+	if !maps.Equal(stores, want) {
+		t.Errorf("stores are %v, want %v", stores, want)
 	}
 }

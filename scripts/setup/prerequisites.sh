@@ -43,7 +43,7 @@ check_disk() {
   free=$(($(df -Pk "$root" | awk 'NR == 2 {print $4}') / 1024 / 1024))
   [ "$free" -ge 3 ] || die "only $free GiB are free where Docker keeps its data ($root): 3 are needed to begin with" "docker system df shows what takes space."
   if [ "$free" -lt 10 ]; then
-    warn "$free GiB are free in $root. The record may take 7 in time; SECURITY_MAX_BYTES makes it smaller"
+    warn "$free GiB are free in $root. The record may take 8 in time; STORE_MAX makes it smaller"
   else
     ok "$free GiB are free in $root"
   fi

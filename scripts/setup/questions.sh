@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What is asked of the owner, and what is found out instead. Part of setup.sh.
+# Asks the owner for settings, or finds them out. Part of setup.sh.
 
 # Whether a setting that nobody has decided may be given its default: in a file
 # that is there, only what was asked for is added.
@@ -33,14 +33,34 @@ choose_network() {
   fi
   bridge=$(sh suricata/bridge.sh "$network" 2>&1) || die "$(printf %s "$bridge" | plain)" \
     "Or take a network of the stack's own: --network none (OPENCLAW_NETWORK='' in $env_file)."
-  # A name of this form is Docker's, and another one since the network was made
-  # anew: nobody has chosen the old one.
+  # A name of this form is Docker's, and it changed because the network was
+  # created again: nobody has chosen the old one.
   if [[ $(value_of SURICATA_INTERFACE) =~ ^br-[0-9a-f]{12}$ ]]; then
     want SURICATA_INTERFACE "$bridge"
   else
     replace_setting SURICATA_INTERFACE "$bridge"
   fi
   ok "OpenClaw's network is $network, its bridge $bridge"
+}
+
+# Has Suricata watch the networks on which the agent's content comes in, by their
+# subnets: a bridge has another name when its network was made anew. What is there
+# stays; a subnet that no network has any more costs nothing.
+watch_networks() {
+  local network found all
+  [ "$(value_of SURICATA_REPLICAS)" != 0 ] || return 0
+  may_default SURICATA_FURTHER_INTERFACES || in_file SURICATA_FURTHER_INTERFACES || has "$wanted" SURICATA_NETWORKS || return 0
+  all=$(value_of SURICATA_FURTHER_INTERFACES)
+  for network in $(value_of OPENCLAW_NETWORK) $(value_of SURICATA_NETWORKS | tr , ' ') openclaw-sandbox-browser; do
+    found=$(sh suricata/bridge.sh --subnet "$network" 2>/dev/null) || found=
+    if [ -n "$found" ]; then
+      has "${all//,/ }" "$found" || all="${all:+$all,}$found"
+      [ "$network" = "$(value_of OPENCLAW_NETWORK)" ] || ok "Suricata also watches the network $network"
+    elif has "$(value_of SURICATA_NETWORKS | tr , ' ')" "$network"; then
+      die "there is no network $network to watch" "docker network ls shows all."
+    fi
+  done
+  [ "$all" = "$(value_of SURICATA_FURTHER_INTERFACES)" ] || want SURICATA_FURTHER_INTERFACES "$all"
 }
 
 default_host() {
@@ -80,7 +100,7 @@ token_refused() {
   case ${reply##*$'\n'} in
   200) ok "Telegram knows the bot $(printf %s "$reply" | grep -Eo '"username" *: *"[A-Za-z0-9_]+"' | head -n 1)" ;;
   401 | 404) return 0 ;;
-  *) note "the bot's token is not checked: Telegram is out of reach from here" ;;
+  *) note "the bot's token is not checked: Telegram is not reachable from here" ;;
   esac
   return 1
 }
@@ -118,7 +138,7 @@ ask_llm() {
   if [ -n "$(value_of LLM_API_KEY)" ]; then
     ok "the proxy holds the key for ${provider:-anthropic}"
   else
-    warn "no LLM key: the proxy says so to whoever asks it. LLM_API_KEY in $env_file sets it"
+    warn "no LLM key: the proxy answers each request with 401. LLM_API_KEY in $env_file sets it"
   fi
 }
 

@@ -13,11 +13,22 @@ tell() { printf -v "told_$1" %s "$2"; has "$told" "$1" || told="$told $1"; }
 want() { printf -v "want_$1" %s "$2"; has "$wanted" "$1" || wanted="$wanted $1"; }
 is_secret() { has "TELEGRAM_BOT_TOKEN LLM_API_KEY GRAFANA_ADMIN_PASSWORD" "$1"; }
 
-in_file() { [ -f "$env_file" ] && grep -Eq "^[[:space:]]*(export[[:space:]]+)?$1=" "$env_file"; }
+# Secrets that compose can mount as files: docker inspect shows what is in the
+# environment of a container.
+mountable="LLM_API_KEY LLM_ANTHROPIC_API_KEY LLM_GEMINI_API_KEY LLM_OPENAI_API_KEY PROXY_CANARIES PROXY_CLIENT_TOKENS
+  NOTIFIER_HEARTBEAT_URL TELEGRAM_BOT_TOKEN WEBHOOK_SECRET WEBHOOK_URL"
 
-# The value of KEY in the file, of which the last line with it counts.
+has_line() { [ -f "$env_file" ] && grep -Eq "^[[:space:]]*(export[[:space:]]+)?$1=" "$env_file"; }
+in_file() { has_line "$1" || has_line "$1_FILE"; }
+
+# The value of KEY in the file, of which the last line with it counts, or in the
+# file that KEY_FILE names.
 file_value() {
   local value
+  if ! has_line "$1" && has_line "$1_FILE"; then
+    cat -- "$(file_value "$1_FILE")" 2>/dev/null || true
+    return
+  fi
   value=$(grep -E "^[[:space:]]*(export[[:space:]]+)?$1=" "$env_file" | tail -n 1 | tr -d '\r')
   value=${value#*=}
   case $value in
@@ -50,6 +61,8 @@ fault_of() {
     pattern="$pattern(,$pattern)*" text="neither a number such as -1001234567890 nor an @name; several are separated by commas"
     ;;
   OPENCLAW_HOST) pattern='[a-z0-9_-]{1,63}' text="not 1 to 63 of the characters a-z 0-9 _ -" ;;
+  SURICATA_NETWORKS) pattern='[A-Za-z0-9][A-Za-z0-9_.-]*(,[A-Za-z0-9][A-Za-z0-9_.-]*)*' text="no names of networks, separated by commas" ;;
+  SURICATA_FURTHER_INTERFACES) pattern='[A-Za-z0-9_.*/:-]+(,[A-Za-z0-9_.*/:-]+)*' text="no interfaces or subnets, separated by commas" ;;
   OPENCLAW_GATEWAY | OPENCLAW_NETWORK | SURICATA_INTERFACE) pattern='[A-Za-z0-9][A-Za-z0-9_.-]*' text="no name" ;;
   LLM_API_PROVIDER) pattern='anthropic|openai|gemini' text="none of anthropic, openai, gemini" ;;
   LLM_API_KEY) pattern='[^[:space:]]+' text="a key has no spaces" ;;
@@ -85,8 +98,8 @@ read_secret() {
   tell "$1" "$value"
 }
 
-# Takes what the environment says, and takes it out of there: otherwise it
-# would win over .env.security in this run, and not in the next.
+# Reads settings from the environment and unsets them there: otherwise they
+# would override .env.security in this run, but not in the next.
 read_environment() {
   local key
   for key in $settings; do
@@ -131,6 +144,7 @@ comment_of() {
   OPENCLAW_GATEWAY) echo "The container of OpenClaw's gateway, $default_gateway unless it was named otherwise." ;;
   OPENCLAW_NETWORK) echo "The Docker network of OpenClaw's containers; empty for one of the stack's own, $own_network." ;;
   SURICATA_INTERFACE) echo "The bridge of that network, which Suricata watches: suricata/bridge.sh prints it." ;;
+  SURICATA_FURTHER_INTERFACES) echo "Networks that Suricata watches as well, by their subnets: OpenClaw's, should Docker make it anew, its sandbox browser's, and those of SURICATA_NETWORKS." ;;
   SURICATA_REPLICAS | TRACEE_REPLICAS) echo "1 runs this sensor, 0 leaves it out." ;;
   TELEGRAM_BOT_TOKEN) echo "The bot that sends alerts, and the chat that gets them; empty for none." ;;
   NOTIFIER_TIMEZONE) echo "The time zone of the messages." ;;
@@ -157,8 +171,8 @@ print_wanted() {
 print_kept() {
   local line key name
   while IFS= read -r line || [ -n "$line" ]; do
-    if [[ $line =~ ^[[:space:]]*(export[[:space:]]+)?([A-Z_]+)= ]] && has "$wanted" "${BASH_REMATCH[2]}"; then
-      key=${BASH_REMATCH[2]}
+    if [[ $line =~ ^[[:space:]]*(export[[:space:]]+)?([A-Z_]+)= ]] && has "$wanted" "${BASH_REMATCH[2]%_FILE}"; then
+      key=${BASH_REMATCH[2]%_FILE}
       name=want_$key
       line="$key='${!name}'"
     fi
@@ -168,7 +182,7 @@ print_kept() {
 
 check_file() {
   if [ -L "$env_file" ] || { [ -e "$env_file" ] && [ ! -f "$env_file" ]; }; then
-    die "$env_file is no regular file" "Move it away, or put the settings themselves there."
+    die "$env_file is not a regular file" "Move it away, or put the settings themselves there."
   fi
   if [ -f "$env_file" ]; then
     [ -O "$env_file" ] || die "$env_file belongs to someone else" "sudo chown $(id -un) $env_file"
@@ -182,6 +196,32 @@ check_file() {
   elif [ "$(readlink .env)" != "$env_file" ]; then
     die ".env is not the link to $env_file through which compose reads it" "rm .env && ln -s $env_file .env"
   fi
+}
+
+# Moves the secrets of the file into files of their own, which the file then names.
+# A container's user has to read them, so it is the directory that is closed.
+move_secrets() {
+  local dir=$PWD/.secrets key line moved=
+  mkdir -p -m 700 "$dir"
+  for key in $mountable; do
+    has_line "$key" && [ -n "$(file_value "$key")" ] || continue
+    rm -f -- "$dir/$key"
+    (umask 022 && file_value "$key" >"$dir/$key")
+    moved="$moved $key"
+  done
+  [ -n "$moved" ] || return 0
+  scratch=$(mktemp ".env.security.new.XXXXXX")
+  {
+    while IFS= read -r line || [ -n "$line" ]; do
+      if [[ $line =~ ^[[:space:]]*(export[[:space:]]+)?([A-Z_]+)= ]] && has "$moved" "${BASH_REMATCH[2]%_FILE}"; then continue; fi
+      printf '%s\n' "$line"
+    done <"$env_file"
+    for key in $moved; do printf "%s_FILE='%s'\n" "$key" "$dir/$key"; done
+  } >"$scratch"
+  mv -- "$scratch" "$env_file"
+  scratch=
+  ok "secrets are in $dir, and $env_file names their files"
+  [ -z "$(find . -maxdepth 1 -name "$env_file.bak-*" -print -quit)" ] || note "older copies of $env_file may hold them still: $env_file.bak-*"
 }
 
 write_settings() {

@@ -3,8 +3,8 @@
 
 start_stack() {
   note "the first start makes the keys and the streams, and fetches Suricata's rules"
-  # A sensor that has run and is left out now is none of compose's business any
-  # more.
+  # Compose does not remove the container of a sensor that has run and is left
+  # out now.
   [ "$(value_of SURICATA_REPLICAS)" != 0 ] || docker rm --force security-suricata security-suricata-update >/dev/null 2>&1 || true
   [ "$(value_of TRACEE_REPLICAS)" != 0 ] || docker rm --force security-tracee >/dev/null 2>&1 || true
   compose_quietly up --detach --no-build --pull never || {
@@ -89,12 +89,8 @@ send_test() {
 }
 
 next_steps() {
-  local port network provider profiles suffix=""
-  port=$(value_of PROXY_PORT)
+  local network profiles
   network=$(value_of OPENCLAW_NETWORK)
-  provider=$(value_of LLM_API_PROVIDER)
-  provider=${provider:-anthropic}
-  [ "$provider" != openai ] || suffix=/v1
   profiles=$(value_of COMPOSE_PROFILES)
   step "What to do next"
   if [ -z "$network" ]; then
@@ -103,10 +99,14 @@ next_steps() {
       docker network connect $own_network $(gateway)
 TEXT
   fi
+  if [ ! -e "$undo/openclaw.json.changes" ]; then
+    cat <<TEXT
+  Have OpenClaw use the proxy, and take the API key away from it: ./setup.sh --openclaw-config FILE does
+  the first, or in ~/.openclaw/openclaw.json, beside what is there (docs/openclaw.md):
+TEXT
+    print_openclaw | indent || true
+  fi
   cat <<TEXT
-  Have OpenClaw use the proxy, and take the API key away from it. In ~/.openclaw/openclaw.json:
-      models: { providers: { $provider: { baseUrl: "http://security-llm-proxy:8080$suffix", apiKey: "none" } } }
-  (http://127.0.0.1:${port:-8080}$suffix if OpenClaw runs outside Docker; docs/proxy.md has the whole snippet.)
 
   Look at it:     docker compose run --rm secbus status
                   docker compose run --rm secbus tail --since 15m

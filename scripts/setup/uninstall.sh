@@ -12,6 +12,7 @@ uninstall() {
     ask "Delete the stored record, $env_file and the built images as well? Type yes to do so"
     [ "$answer" != yes ] || purge=yes
   fi
+  restore_openclaw
   step "Removing containers and networks"
   # A network that others are on cannot be removed. They lose the way to the
   # proxy in any case.
@@ -26,8 +27,8 @@ uninstall() {
   left=$(labelled container --all --filter label=com.docker.compose.oneoff=True)
   # shellcheck disable=SC2086 # one argument for each container
   [ -z "$left" ] || docker rm --force $left >/dev/null
-  # Without a compose file in reach, compose goes by what the engine knows of the
-  # project: whatever .env.security says now, all of it is found.
+  # Without a compose file, compose uses what the engine knows of the project, and
+  # so finds all of it, even if .env.security has changed.
   if [ -n "$purge" ]; then
     (cd / && compose_quietly -p "$project" down --remove-orphans --volumes)
   else
@@ -48,6 +49,7 @@ uninstall() {
   [ -z "$left" ] || docker volume rm $left >/dev/null
   ok "the record is deleted"
   rm -f -- "$env_file" "$env_file".bak-*
+  rm -rf -- .secrets
   ok "$env_file and its backups are deleted"
   # Compose puts its project's name on what it builds.
   left=$(docker image ls --filter "label=com.docker.compose.project=$project" --filter 'reference=openclaw-security/*' \

@@ -2,6 +2,7 @@ package auditor
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -15,13 +16,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/auditor/internal/anomaly"
 	"github.com/openclaw-security/bus/services/auditor/internal/chain"
 	"github.com/openclaw-security/bus/services/auditor/internal/index"
-	"github.com/openclaw-security/bus/services/auditor/internal/trail"
+	"github.com/openclaw-security/bus/services/internal/audit"
 	"github.com/openclaw-security/bus/services/internal/bus"
-	"github.com/openclaw-security/bus/services/internal/bustest"
 	"github.com/openclaw-security/bus/services/internal/daemon"
-	"github.com/openclaw-security/bus/services/internal/price"
+	"github.com/openclaw-security/bus/services/testing/bustest"
 )
 
 func TestRedeliveredRecordsAreLoggedOnce(t *testing.T) {
@@ -45,8 +46,8 @@ func TestRedeliveredRecordsAreLoggedOnce(t *testing.T) {
 	}
 }
 
-// TestWhateverIsStoredIsLogged publishes what no proxy would.
-func TestWhateverIsStoredIsLogged(t *testing.T) {
+// TestEverythingStoredIsLogged publishes records that no proxy would.
+func TestEverythingStoredIsLogged(t *testing.T) {
 	r := newRig(t)
 	a := r.start()
 	strange := []*nats.Msg{
@@ -78,9 +79,8 @@ func TestWhateverIsStoredIsLogged(t *testing.T) {
 		}
 		i++
 	}
-	var text bytes.Buffer
-	if written, _, err := r.reader.Export(t.Context(), &text, "ocsf", ""); err != nil || written != n {
-		t.Errorf("%d records exported, want %d; %v", written, n, err)
+	if exported := r.export("ocsf"); exported != n {
+		t.Errorf("%d records exported, want %d", exported, n)
 	}
 }
 
@@ -93,7 +93,7 @@ func TestLargeRecordsAreLogged(t *testing.T) {
 	}
 	const n = 10
 	a := &auditor{log: l, metrics: newMetrics(prometheus.NewRegistry()), indexed: make(chan indexing, n)}
-	payload := text(t, audit(1, proto.PhaseEnd, time.Now()), chain.MaxPayload-4096)
+	payload := text(t, auditRecord(1, proto.PhaseEnd, time.Now()), chain.MaxPayload-4096)
 	var records []chain.Record
 	for i := range uint64(n) {
 		records = append(records, record("", i+1, time.Now(), payload))
@@ -223,7 +223,7 @@ func fill(t *testing.T, dir string, requests int, at time.Time, client string) {
 	for i := range requests {
 		for _, phase := range []proto.Phase{proto.PhaseStart, proto.PhaseEnd} {
 			seq++
-			a := audit(1_000_000+int(seq-1)/2, phase, at.Add(time.Duration(i)*time.Millisecond))
+			a := auditRecord(1_000_000+int(seq-1)/2, phase, at.Add(time.Duration(i)*time.Millisecond))
 			a.Client = client
 			records = append(records, chain.Record{ID: a.ID, StreamSeq: seq, Stored: at, Payload: text(t, a, 0)})
 		}
@@ -257,7 +257,7 @@ func TestIndexHasNoHole(t *testing.T) {
 	defer x.Close()
 	a := &auditor{index: x, out: bustest.Log(t), metrics: newMetrics(prometheus.NewRegistry()), indexed: make(chan indexing, 3)}
 	entry := func(seq uint64) chain.Record {
-		return chain.Record{Seq: seq, Stored: time.Now(), Payload: text(t, audit(int(seq), proto.PhaseStart, time.Now()), 0)}
+		return chain.Record{Seq: seq, Stored: time.Now(), Payload: text(t, auditRecord(int(seq), proto.PhaseStart, time.Now()), 0)}
 	}
 	a.indexed <- indexing{[]chain.Record{entry(1)}, "one"}
 	a.indexed <- indexing{[]chain.Record{entry(3), entry(2)}, "three"} // which the index refuses
@@ -292,7 +292,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	bustest.Eventually(t, "the auditor says that the disk is full", full)
 	if v := r.verify(); v.Stream.Waiting != 10 || v.Records != segmentRecords || !v.OK() {
-		t.Errorf("while the disk is full the log has %d records and %d are waiting: %v", v.Records, v.Stream.Waiting, v.Faults)
+		t.Errorf("while the disk is full the log has %d records and %d are waiting: %v", v.Records, v.Stream.Waiting, v.Corruptions)
 	}
 	r.settled()
 	if full() {
@@ -307,13 +307,17 @@ func TestFullDisk(t *testing.T) {
 // enough to know.
 func TestNewToolIsToldOnce(t *testing.T) {
 	r := newRig(t, redeliverable())
-	fill(t, r.reader.Dir, trail.LearningRequests, time.Now().Add(-2*trail.LearningTime), "agent")
-	a := audit(1, proto.PhaseEnd, time.Now())
+	fill(t, r.reader.Dir, anomaly.LearningRequests, time.Now().Add(-2*anomaly.LearningTime), "agent")
+	a := auditRecord(1, proto.PhaseEnd, time.Now())
 	a.ToolCalls[0].Name = "exec"
 	payload := text(t, a, 0)
 	told := func() (n int) {
-		filter := proto.StoredPrefix + ".*." + bustest.Host + "." + bus.RoleAuditor + "." + trail.KindFirstSeen + ".*"
-		for m, err := range r.tail.History(t.Context(), proto.StreamSecurity, filter, bus.Start{}) {
+		filter := proto.StoredPrefix + ".*." + bustest.Host + "." + bus.RoleAuditor + "." + anomaly.KindFirstSeen + ".*"
+		streams, err := r.tail.SecurityStreams(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for m, err := range r.tail.MergedHistory(t.Context(), streams, filter, bus.Start{}) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -326,18 +330,18 @@ func TestNewToolIsToldOnce(t *testing.T) {
 	}
 	auditor := r.start()
 	r.publish(message(a.ID, payload))
-	bustest.Eventually(t, "the tool is told of", func() bool { return told() > 0 })
+	bustest.Eventually(t, "the tool is reported", func() bool { return told() > 0 })
 	// The same record, and another call.
 	auditor.stop()
 	r.redeliver()
 	auditor = r.start()
-	b := audit(2, proto.PhaseEnd, time.Now())
+	b := auditRecord(2, proto.PhaseEnd, time.Now())
 	b.ToolCalls[0].Name = "exec"
 	r.publish(message(b.ID, text(t, b, 0)))
 	r.settled()
 	auditor.stop()
 	if n := told(); n != 1 {
-		t.Errorf("the tool was told of %d times", n)
+		t.Errorf("the tool was reported %d times", n)
 	}
 }
 
@@ -350,31 +354,158 @@ func TestReadersBesideTheAuditor(t *testing.T) {
 	const rounds, each = 20, 100
 	for round := range rounds {
 		r.publish(requests(t, 1+round*each, each, 100)...)
-		var list, out bytes.Buffer
-		if err := r.reader.List(t.Context(), &list, JSON, Filter{}, Order{Limit: 1}); err != nil {
-			t.Fatal(err)
+		var id string
+		for request, err := range r.reader.List(t.Context(), audit.Filter{}, audit.Order{Limit: 1}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			id = request.RequestID
 		}
-		_, id, _ := strings.Cut(list.String(), `"request_id":"`)
-		id, _, _ = strings.Cut(id, `"`)
 		shown, err := r.reader.Show(t.Context(), id)
 		if err != nil || !bytes.Contains(shown.Start, []byte(id)) || shown.Request.EndSeq != 0 && !bytes.Contains(shown.End, []byte(id)) {
 			t.Fatalf("request %q: %+v, %v", id, shown, err)
 		}
-		if err := r.reader.Report(t.Context(), &out, Text, ByTool, Filter{}, price.Shipped()); err != nil {
+		if _, err := r.reader.Report(t.Context(), audit.ByTool, audit.Filter{}); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.reader.Tools(t.Context(), &out, CSV, Filter{}); err != nil {
-			t.Fatal(err)
+		if uses, err := r.reader.Tools(t.Context(), audit.Filter{}); err != nil || len(uses) != 1 {
+			t.Fatalf("%+v, %v", uses, err)
 		}
-		if written, _, err := r.reader.Export(t.Context(), &out, "otel", ""); err != nil || written < 2 {
-			t.Fatalf("%d records exported; %v", written, err)
+		if exported := r.export("otel"); exported < 2 {
+			t.Fatalf("%d records exported", exported)
 		}
 		if v := r.verify(); !v.OK() {
-			t.Fatalf("%v %v", v.Faults, v.Stream.Differences)
+			t.Fatalf("%v %v", v.Corruptions, v.Stream.Differences)
 		}
 	}
 	r.settled()
 	r.signed(2 + 2*rounds*each)
 	a.stop()
 	wantWhole(t, r.verify(), 2+2*rounds*each)
+}
+
+// alerts are the titles of the auditor's alerts of a kind on the bus.
+func (r *rig) alerts(kind string) (titles []string) {
+	r.t.Helper()
+	streams, err := r.tail.SecurityStreams(r.t.Context())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	filter := "security.alert.*." + bus.RoleAuditor + "." + kind + ".high"
+	for m, err := range r.tail.MergedHistory(r.t.Context(), streams, filter, bus.Start{}) {
+		var e proto.Event
+		if err != nil || json.Unmarshal(m.Data, &e) != nil {
+			r.t.Fatalf("reading the alerts: %v, %v", m, err)
+		}
+		titles = append(titles, e.Title)
+	}
+	return titles
+}
+
+// TestAnotherLogIsAFault puts another log in the place of the one that the bus knows: verifying
+// it fails, and an auditor that goes on with it raises an alert, once.
+func TestAnotherLogIsAFault(t *testing.T) {
+	r := newRig(t)
+	a := r.start()
+	records := requests(t, 0, 5, 0)
+	r.publish(records...)
+	r.settled()
+	r.signed(10)
+	a.stop()
+	if alerts := r.alerts("*"); len(alerts) > 0 {
+		t.Errorf("alerts about an untouched log: %q", alerts)
+	}
+	known := last(t, r.reader.Dir).Log
+
+	// All records and a signature, as who has another key can write them.
+	other := newRig(t)
+	b := other.start()
+	other.publish(records...)
+	other.settled()
+	other.signed(10)
+	b.stop()
+	r.cfg.Dir, r.reader.Dir = other.cfg.Dir, other.reader.Dir
+	faults := func(o VerifyOptions) string {
+		v, err := r.reader.Verify(t.Context(), r.tail, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v.OK() != (len(v.Stream.Faults) == 0) {
+			t.Errorf("%+v", v.Stream)
+		}
+		return strings.Join(v.Stream.Faults, "; ")
+	}
+	if got := faults(VerifyOptions{}); !strings.Contains(got, "no checkpoint of it") || !strings.Contains(got, known) {
+		t.Errorf("another log has the faults %q", got)
+	}
+	if got := faults(VerifyOptions{NewLog: true}); !strings.Contains(got, "no checkpoint of it") || strings.Contains(got, known) {
+		t.Errorf("with --new-log it has the faults %q", got)
+	}
+	for range 2 {
+		a = r.start()
+		bustest.Eventually(t, "the auditor is ready", func() bool { _, ready := a.ready.Check(); return ready })
+		bustest.Eventually(t, "the log is signed on the bus", func() bool { return !strings.Contains(faults(VerifyOptions{}), "no checkpoint of it") })
+		a.stop()
+	}
+	if alerts := r.alerts(KindNewLog); len(alerts) != 1 || !strings.Contains(alerts[0], known) {
+		t.Errorf("alerts %q", alerts)
+	}
+	if got := faults(VerifyOptions{NewLog: true}); got != "" {
+		t.Errorf("a log that was begun anew on purpose has the faults %q", got)
+	}
+}
+
+// TestStreamIsYoungerThanTheLog goes on with a log on a bus that was made anew.
+func TestStreamIsYoungerThanTheLog(t *testing.T) {
+	before := newRig(t)
+	a := before.start()
+	before.publish(requests(t, 0, 20, 0)...)
+	before.settled()
+	before.signed(40)
+	a.stop()
+
+	r := newRig(t)
+	r.cfg.Dir, r.reader.Dir = before.cfg.Dir, before.reader.Dir
+	if v := r.verify(); v.OK() || v.Stream.Count > 0 || v.Stream.Older != 40 || v.Stream.Younger {
+		t.Errorf("on an empty bus: %+v", v.Stream)
+	}
+	a = r.start()
+	r.signed(40) // though nothing was logged
+	if v := r.verify(); !v.OK() || v.Stream.Older != 40 {
+		t.Errorf("once the log is signed there: %+v", v.Stream)
+	}
+	r.publish(requests(t, 20, 3, 0)...)
+	r.settled()
+	r.signed(46)
+	a.stop()
+	if v := r.verify(); !v.OK() || v.Stream.Compared != 6 || v.Stream.Older != 40 || !v.Stream.Younger {
+		t.Errorf("with new records: %+v", v.Stream)
+	}
+	r.publish(requests(t, 23, 1, 0)...)
+	if v := r.verify(); !v.OK() || v.Stream.Waiting != 2 {
+		t.Errorf("while records wait: %+v", v.Stream)
+	}
+	if alerts := r.alerts("*"); len(alerts) > 0 {
+		t.Errorf("alerts %q", alerts)
+	}
+}
+
+// TestCutLogIsAnAlert sets a log back, and cuts nothing else.
+func TestCutLogIsAnAlert(t *testing.T) {
+	r := newRig(t)
+	a := r.start()
+	r.publish(requests(t, 0, 5, 0)...)
+	r.settled()
+	r.signed(10)
+	a.stop()
+	earlier := copied(t, r.reader.Dir)
+	a = r.start()
+	r.publish(requests(t, 5, 5, 0)...)
+	r.settled()
+	r.signed(20)
+	a.stop()
+	r.cfg.Dir = earlier
+	a = r.start()
+	bustest.Eventually(t, "there is an alert", func() bool { return len(r.alerts(KindCutLog)) == 1 })
+	a.stop()
 }

@@ -3,7 +3,8 @@
 //
 //	SECURITY_AUDIT ─▶ fetch ─▶ new ones ─▶ log, synced ─▶ ack
 //	                                        │   └─▶ signed checkpoints ─▶ SECURITY (…auditor.checkpoint.info)
-//	                                        └─▶ index (SQLite), noticing ─▶ alerts (…auditor.first-seen.low)
+//	                                        └─▶ index (SQLite) ─▶ replies (query.audit.>)
+//	                                        └─▶ watch ─▶ alerts (…auditor.first-seen.low)
 //
 // The log is the truth: a record is acknowledged once it is synced to disk, and
 // is in it once, however often it comes. The index can be thrown away; it is
@@ -16,16 +17,23 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/auditor/internal/chain"
 	"github.com/openclaw-security/bus/services/auditor/internal/index"
 	"github.com/openclaw-security/bus/services/internal/bus"
 	"github.com/openclaw-security/bus/services/internal/config"
+	"github.com/openclaw-security/bus/services/internal/consume"
 	"github.com/openclaw-security/bus/services/internal/daemon"
+	"github.com/openclaw-security/bus/services/internal/price"
+	"github.com/openclaw-security/bus/services/internal/progress"
+	"github.com/openclaw-security/bus/services/internal/retry"
 )
 
 // Role is the identity that the auditor connects as.
@@ -35,9 +43,10 @@ const (
 	fetchSize   = 2048
 	appendBytes = chain.MaxBatchBytes / 2 // of payloads in one append, which the log's own words come to
 	tidyEvery   = time.Minute
+	lookEvery   = 10 * time.Second
 	minBackoff  = 200 * time.Millisecond
 	maxBackoff  = 10 * time.Second
-	holdEvery   = 20 * time.Second // well within the durable's AckWait
+	fullRetry   = 5 * time.Second // until a full disk is tried again
 )
 
 type auditor struct {
@@ -50,7 +59,12 @@ type auditor struct {
 	out     *slog.Logger
 	ready   *daemon.Readiness
 	metrics *metrics
+	counts  prometheus.Registerer
+	prices  *price.Table
 	indexed chan indexing // what has been logged, for the index
+
+	// problem is why records are not logged, or not indexed; nil if they are.
+	problem struct{ log, index atomic.Pointer[string] }
 }
 
 // indexing is a batch that is in the log.
@@ -70,7 +84,13 @@ func Run(ctx context.Context, cfg Config, rt daemon.Runtime) (err error) {
 	}
 	a := &auditor{
 		cfg: cfg, host: config.HostName(cfg.Host), out: rt.Log, ready: rt.Ready,
-		metrics: newMetrics(rt.Metrics), indexed: make(chan indexing, 4),
+		metrics: newMetrics(rt.Metrics), counts: rt.Metrics, indexed: make(chan indexing, 4),
+	}
+	if a.cfg.LookEvery <= 0 {
+		a.cfg.LookEvery = lookEvery
+	}
+	if a.prices, err = cfg.Prices.Load(); err != nil {
+		return err
 	}
 	if a.log, err = openLog(cfg, rt.Log); err != nil {
 		return fmt.Errorf("opening the audit log: %w", err)
@@ -93,8 +113,11 @@ func Run(ctx context.Context, cfg Config, rt daemon.Runtime) (err error) {
 		return fmt.Errorf("connecting to the bus: %w", err)
 	}
 	defer a.conn.Close()
-	consumer, err := a.conn.AwaitBind(ctx, proto.StreamAudit, proto.DurableAuditor)
-	if consumer == nil {
+	// A bus that has no streams yet has nothing to read again.
+	if _, err := a.conn.AwaitBind(ctx, proto.StreamAudit, proto.DurableAuditor); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return err
 	}
 	last := a.log.Last()
@@ -102,14 +125,23 @@ func Run(ctx context.Context, cfg Config, rt daemon.Runtime) (err error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(a.indexed)
-		if err := a.recovered(ctx); err != nil {
+		if err := a.readAgain(ctx); err != nil {
 			return err
 		}
-		return a.keep(ctx, consumer)
+		return a.logRecords(ctx)
 	})
 	group.Go(func() error { return a.follow(ctx) })
 	group.Go(func() error { return a.sign(ctx) })
+	group.Go(func() error { return a.watchRoom(ctx) })
 	group.Go(func() error { return a.tidy(ctx) })
+	group.Go(func() error { return a.answer(ctx) })
+	group.Go(func() error {
+		progress.Heart{
+			Conn: a.conn, Host: a.host, Source: Role, Log: a.out,
+			Problem: func() error { return a.ready.Reason("log") },
+		}.Run(ctx)
+		return nil
+	})
 	return group.Wait()
 }
 
@@ -120,31 +152,32 @@ func openLog(cfg Config, log *slog.Logger) (*chain.Log, error) {
 	})
 }
 
-// recovered reads from the stream what a crash has cut off the log, and for a new
+// readAgain reads from the stream what a crash has cut off the log, and for a new
 // log all that the stream has: the stream may take it for delivered. It waits out
 // an absent bus and a full disk.
-func (a *auditor) recovered(ctx context.Context) error {
+func (a *auditor) readAgain(ctx context.Context) error {
 	if a.log.Stats().TornBytes == 0 && a.log.Last().Seq > 0 {
 		return nil
 	}
-	for wait := minBackoff; ; wait = min(2*wait, maxBackoff) {
-		err := a.recover(ctx)
-		switch {
-		case err == nil, ctx.Err() != nil:
-			return nil
-		case bus.Permanent(err), !errors.Is(err, chain.ErrNoSpace) && errors.Is(err, errAppend):
-			return err
-		}
-		a.ready.Set("log", err)
+	policy := retry.Policy{Min: minBackoff, Max: maxBackoff, OnRetry: func(err error, wait time.Duration) {
+		a.logging(err)
 		a.out.Warn("reading again what the log lacks is delayed", "err", err, "retry_in", wait)
-		if !sleep(ctx, wait) {
-			return nil
+	}}
+	err := retry.Do(ctx, policy, func(ctx context.Context) error {
+		err := a.tryReadAgain(ctx)
+		if bus.Permanent(err) || !errors.Is(err, chain.ErrNoSpace) && errors.Is(err, errAppend) {
+			return retry.Permanent(err)
 		}
+		return err
+	})
+	if ctx.Err() != nil {
+		return nil
 	}
+	return err
 }
 
-// recover makes one attempt at it.
-func (a *auditor) recover(ctx context.Context) error {
+// tryReadAgain makes one attempt.
+func (a *auditor) tryReadAgain(ctx context.Context) error {
 	var batch []chain.Record
 	flush := func() error {
 		err := a.append(ctx, batch)
@@ -168,63 +201,42 @@ func (a *auditor) recover(ctx context.Context) error {
 	return flush()
 }
 
-// keep puts what comes into the log until ctx is done.
-func (a *auditor) keep(ctx context.Context, consumer *bus.Consumer) error {
-	for {
-		msgs, err := consumer.Fetch(ctx, fetchSize)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("fetching audit records: %w", err)
-		}
-		records := make([]chain.Record, len(msgs))
-		for i, m := range msgs {
+// logRecords puts what is fetched into the log until ctx is done. A batch is acknowledged
+// when it is on the disk; while the disk is full it is held.
+func (a *auditor) logRecords(ctx context.Context) error {
+	options := consume.Options{
+		Conn: a.conn, Durable: proto.AuditConsumer(), Fetch: fetchSize, Raw: true,
+		Ready: a.logging, Log: a.out, Metrics: a.counts,
+	}
+	return consume.Batches(ctx, options, func(ctx context.Context, batch []consume.Message) error {
+		records := make([]chain.Record, len(batch))
+		for i, m := range batch {
 			records[i] = record(m.Header.Get(proto.HeaderEventID), m.Sequence, m.Stored, m.Data)
 		}
-		held := time.Now()
-		for {
-			err := a.append(ctx, records)
-			if err == nil {
-				break
-			}
-			if !errors.Is(err, chain.ErrNoSpace) {
-				return err
-			}
-			a.ready.Set("log", err)
-			a.out.Error("the audit log cannot grow; nothing is acknowledged until it can", "err", err)
-			if time.Since(held) > holdEvery {
-				held = time.Now()
-				for _, m := range msgs {
-					if err := m.InProgress(); err != nil {
-						break // they come again, and are known then
-					}
-				}
-			}
-			if !sleep(ctx, maxBackoff/2) {
-				return nil
-			}
+		err := a.append(ctx, records)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, chain.ErrNoSpace):
+			return consume.Later(err, fullRetry)
+		case ctx.Err() != nil:
+			return err // handed back; what is in the log already is recognized
 		}
-		a.ready.Set("log", nil)
-		if err := acknowledge(ctx, msgs); err != nil {
-			// They come again, and are known then.
-			a.out.Warn("acknowledging is delayed", "err", err)
-		}
-		a.metrics.taken(time.Since(msgs[len(msgs)-1].Stored))
+		return consume.Fatal(err)
+	})
+}
+
+// logging records whether records can be logged, for readiness and [audit.Status].
+func (a *auditor) logging(err error) {
+	a.ready.Set("log", err)
+	a.problem.log.Store(nil)
+	if err != nil {
+		text := err.Error()
+		a.problem.log.Store(&text)
 	}
 }
 
-func acknowledge(ctx context.Context, msgs []*bus.Msg) error {
-	last := len(msgs) - 1
-	for _, m := range msgs[:last] {
-		if err := m.Ack(); err != nil {
-			return err
-		}
-	}
-	return msgs[last].DoubleAck(ctx)
-}
-
-// errAppend is wrapped by what is wrong with the log rather than with the bus.
+// errAppend is wrapped by errors of the log, as opposed to those of the bus.
 var errAppend = errors.New("appending to the audit log")
 
 // append puts those of records that are new into the log, and hands them to the
@@ -248,7 +260,10 @@ func (a *auditor) append(ctx context.Context, records []chain.Record) error {
 		select {
 		case a.indexed <- indexing{append([]chain.Record(nil), fresh[:n]...), headText(a.log.Last())}:
 		case <-ctx.Done():
-			return nil // the index catches up with the log at the next start
+			// The index catches up with the log at the next start.
+			if n < len(fresh) {
+				return context.Cause(ctx)
+			}
 		}
 		fresh = fresh[n:]
 	}
@@ -280,25 +295,34 @@ func usable(id string) bool {
 	return true
 }
 
-// tidy compresses and removes what is to be, until ctx is done.
+// tidy compresses and removes files of the log until ctx is done.
 func (a *auditor) tidy(ctx context.Context) error {
 	for {
 		if err := a.log.Tidy(ctx); err != nil && ctx.Err() == nil {
 			a.out.Error("tidying the audit log", "err", err)
 		}
-		if !sleep(ctx, tidyEvery) {
+		if retry.Sleep(ctx, tidyEvery) != nil {
 			return nil
 		}
 	}
 }
 
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
+type metrics struct {
+	logged   prometheus.Counter
+	repeated prometheus.Counter
+	indexed  prometheus.Counter
+	signed   prometheus.Gauge
+	stream   prometheus.Gauge
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	m := &metrics{
+		logged:   prometheus.NewCounter(prometheus.CounterOpts{Name: "auditor_records_logged_total", Help: "Records appended to the log and synced."}),
+		repeated: prometheus.NewCounter(prometheus.CounterOpts{Name: "auditor_records_repeated_total", Help: "Records that came again and were in the log already."}),
+		indexed:  prometheus.NewCounter(prometheus.CounterOpts{Name: "auditor_records_indexed_total", Help: "Records handed to the index."}),
+		signed:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "auditor_checkpoint_record", Help: "Number of the last record that a published checkpoint covers."}),
+		stream:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "auditor_stream_used_ratio", Help: "How much of its max bytes the stream of audit records holds; at 1 it refuses new ones."}),
 	}
+	r.MustRegister(m.logged, m.repeated, m.indexed, m.signed, m.stream)
+	return m
 }

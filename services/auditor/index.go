@@ -1,6 +1,7 @@
 package auditor
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,10 +13,13 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/auditor/internal/anomaly"
 	"github.com/openclaw-security/bus/services/auditor/internal/chain"
 	"github.com/openclaw-security/bus/services/auditor/internal/index"
-	"github.com/openclaw-security/bus/services/auditor/internal/trail"
+	"github.com/openclaw-security/bus/services/internal/audit"
 	"github.com/openclaw-security/bus/services/internal/bus"
+	"github.com/openclaw-security/bus/services/internal/price"
+	"github.com/openclaw-security/bus/services/internal/retry"
 )
 
 // indexBatch is how many records of the log are indexed in one transaction when
@@ -25,24 +29,23 @@ const indexBatch = 2000
 // progressEvery is how often an index that is being built says how far it is.
 const progressEvery = 5 * time.Second
 
-// mostMissed bounds the records that are looked at once more at the start.
-const mostMissed = 10_000
+// maxMissed bounds the records that are watched once more at the start.
+const maxMissed = 10_000
 
-// past is what an auditor that starts knows of the past, and what it has not
-// told of yet: records that an earlier one had logged and not noticed when it
-// died.
+// past is what an auditor that starts knows of the past, and the records that an
+// earlier one had logged and not yet watched when it died.
 type past struct {
-	state  trail.State
+	state  anomaly.State
 	missed []chain.Record
 }
 
-// openIndex opens the index and brings it up to the end of the log, which nobody
-// appends to meanwhile. One that cannot be used is built again.
+// openIndex opens the index and brings it up to the end of the log, to which
+// nothing may be appended meanwhile. One that cannot be used is built again.
 func openIndex(ctx context.Context, dir string, end chain.Head, log *slog.Logger) (*index.Index, past, error) {
 	var before past
 	x, err := index.Open(indexFile(dir), index.Options{})
 	if err == nil {
-		if before.state, err = trail.Past(ctx, x, time.Now()); err == nil {
+		if before.state, err = watchState(ctx, x, time.Now()); err == nil {
 			err = catchUp(ctx, x, dir, end, log, &before.missed)
 		}
 		if err == nil {
@@ -62,7 +65,7 @@ func openIndex(ctx context.Context, dir string, end chain.Head, log *slog.Logger
 	}
 	if err = catchUp(ctx, x, dir, end, log, nil); err == nil {
 		before = past{}
-		before.state, err = trail.Past(ctx, x, time.Now())
+		before.state, err = watchState(ctx, x, time.Now())
 	}
 	if err != nil {
 		return nil, past{}, errors.Join(err, x.Close())
@@ -80,7 +83,7 @@ func catchUp(ctx context.Context, x *index.Index, dir string, end chain.Head, lo
 		return fmt.Errorf("%w: it is of %d records of another log", index.ErrRebuild, position)
 	}
 	var batch []index.Record
-	told := time.Now()
+	reported := time.Now()
 	for r, err := range chain.Scan(logDir(dir), max(position, 1)) {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -92,7 +95,7 @@ func catchUp(ctx context.Context, x *index.Index, dir string, end chain.Head, lo
 			continue
 		}
 		batch = append(batch, indexRecord(r, ""))
-		if missed != nil && len(*missed) < mostMissed {
+		if missed != nil && len(*missed) < maxMissed {
 			*missed = append(*missed, r)
 		}
 		if len(batch) < indexBatch || r.Seq == end.Seq {
@@ -103,8 +106,8 @@ func catchUp(ctx context.Context, x *index.Index, dir string, end chain.Head, lo
 			return err
 		}
 		batch = batch[:0]
-		if time.Since(told) > progressEvery {
-			told = time.Now()
+		if time.Since(reported) > progressEvery {
+			reported = time.Now()
 			log.Info("indexing the audit log", "record", r.Seq)
 		}
 	}
@@ -123,12 +126,12 @@ func indexRecord(r chain.Record, head string) index.Record {
 	return index.Record{Seq: r.Seq, Head: head, StreamSeq: r.StreamSeq, Stored: r.Stored, Payload: r.Payload}
 }
 
-// follow indexes what has been logged, and notices what is new in it, until
-// there is no more to come.
+// follow indexes what has been logged, and watches it for anomalies, until
+// a.indexed is closed.
 func (a *auditor) follow(ctx context.Context) error {
-	watch := trail.New(a.host, a.past.state)
+	watch := anomaly.New(a.host, a.past.state)
 	for _, r := range a.past.missed {
-		a.notice(ctx, watch, r)
+		a.watch(ctx, watch, r)
 	}
 	a.past = past{}
 	failed := false
@@ -143,43 +146,117 @@ func (a *auditor) follow(ctx context.Context) error {
 			if failed = err != nil; failed {
 				// The log goes on; the index catches up from its last record at the
 				// next start, so that there must be nothing behind the hole.
+				text := "the index does not follow the log until the auditor starts again: " + err.Error()
+				a.problem.index.Store(&text)
 				a.out.Error("the index does not follow the log", "err", err)
 			} else {
 				a.metrics.indexed.Add(float64(len(records)))
 			}
 		}
 		for _, r := range batch.records {
-			a.notice(ctx, watch, r)
+			a.watch(ctx, watch, r)
 		}
 	}
 	return nil
 }
 
-// notice tells the bus what there is to tell of a record.
-func (a *auditor) notice(ctx context.Context, watch *trail.Watch, r chain.Record) {
-	var audit proto.Audit
-	if json.Unmarshal(r.Payload, &audit) != nil || audit.Phase != proto.PhaseEnd {
+// watch publishes what is unusual about a record of a request's end.
+func (a *auditor) watch(ctx context.Context, watch *anomaly.Watch, r chain.Record) {
+	features, ended := watched(r)
+	if !ended {
 		return
 	}
-	for _, e := range watch.End(r.Stored, &audit) {
-		if err := a.publish(ctx, e); err != nil {
-			a.out.Warn("telling of what was noticed", "err", err, "title", e.Title)
+	for _, f := range watch.Add(features) {
+		if err := a.publish(ctx, a.finding(f)); err != nil {
+			a.out.Warn("publishing a finding", "err", err, "title", f.Title)
 		}
 	}
+}
+
+// watched is what the watch needs of a record; false if no request ended with it.
+func watched(r chain.Record) (anomaly.Record, bool) {
+	var ended proto.Audit
+	if json.Unmarshal(r.Payload, &ended) != nil || ended.Phase != proto.PhaseEnd {
+		return anomaly.Record{}, false
+	}
+	features := anomaly.Record{
+		Stored: r.Stored, RequestID: ended.RequestID, Client: ended.Client, Model: cmp.Or(ended.ResponseModel, ended.RequestModel),
+	}
+	for _, c := range ended.ToolCalls {
+		features.Tools = append(features.Tools, c.Name)
+	}
+	if u := ended.Usage; u != nil {
+		features.InputTokens, features.OutputTokens = u.Input, u.Output
+	}
+	return features, true
+}
+
+// finding is a finding as an event. Its id depends only on what was found, so that
+// records that are read again add nothing to the stream.
+func (a *auditor) finding(f anomaly.Finding) *proto.Event {
+	e := &proto.Event{
+		ID:       proto.AuditID(f.Key, proto.Phase(f.Kind)),
+		Time:     f.Time,
+		Host:     a.host,
+		Source:   bus.RoleAuditor,
+		Kind:     f.Kind,
+		ClassUID: proto.ClassUIDDetectionFinding,
+		Title:    f.Title,
+		Rule:     &proto.Rule{ID: f.Kind, Name: f.Rule, Category: "Audit"},
+		Raw:      f.Detail,
+	}
+	e.SetSeverity(f.Severity)
+	return e
 }
 
 // publish publishes an event of the auditor's own.
 func (a *auditor) publish(ctx context.Context, e *proto.Event) error {
 	msg := &nats.Msg{Subject: e.Subject().Ingest(), Data: e.AppendJSON(nil), Header: nats.Header{}}
 	msg.Header.Set(proto.HeaderEventID, e.ID)
-	for wait := minBackoff; ; wait = min(2*wait, maxBackoff) {
+	// It has the same id if it was stored after all.
+	return retry.Do(ctx, retry.Policy{Min: minBackoff, Max: maxBackoff}, func(ctx context.Context) error {
 		err := a.conn.Publish(ctx, msg)
-		if err == nil || bus.Permanent(err) || ctx.Err() != nil {
-			return err
+		if bus.Permanent(err) {
+			return retry.Permanent(err)
 		}
-		// It has the same id if it was stored after all.
-		if !sleep(ctx, wait) {
-			return err
+		return err
+	})
+}
+
+// watchState asks the index what a watch that begins now has to know: which tools
+// were called, and how many tokens the last hours used. The index goes by the
+// requests' own time, so that an hour can differ by the requests that took longer
+// than it.
+func watchState(ctx context.Context, x *index.Index, now time.Time) (anomaly.State, error) {
+	var past anomaly.State
+	uses, err := x.Tools(ctx, audit.Filter{})
+	if err != nil {
+		return past, fmt.Errorf("restoring the watch for anomalies: %w", err)
+	}
+	for _, u := range uses {
+		if u.Tool != audit.Other {
+			past.Uses = append(past.Uses, anomaly.Use{Client: u.Client, Tool: u.Tool, Last: u.Last})
 		}
 	}
+	for r, err := range x.List(ctx, audit.Filter{}, audit.Order{OldestFirst: true, Limit: 1}) {
+		if err != nil {
+			return past, fmt.Errorf("restoring the watch for anomalies: %w", err)
+		}
+		past.First = r.Time
+	}
+	all, err := x.Report(ctx, audit.ByClient, audit.Filter{}, new(price.Table), nil)
+	if err != nil {
+		return past, fmt.Errorf("restoring the watch for anomalies: %w", err)
+	}
+	past.Requests = all.Total.Requests - all.Total.Open - all.Total.Interrupted
+	// A request that claims to be of the future would make all hours old.
+	recent, err := x.Report(ctx, audit.ByHour, audit.Filter{Since: now.Add(-anomaly.BurstWindow).Truncate(time.Hour), Until: now}, new(price.Table), nil)
+	if err != nil {
+		return past, fmt.Errorf("restoring the watch for anomalies: %w", err)
+	}
+	past.Hours = make(map[time.Time]int64, len(recent.Rows))
+	for _, row := range recent.Rows {
+		past.Hours[row.Start] = row.Input + row.Output
+	}
+	return past, nil
 }

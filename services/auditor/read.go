@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"iter"
 	"log/slog"
@@ -13,32 +12,21 @@ import (
 	"github.com/openclaw-security/bus/services/auditor/internal/chain"
 	"github.com/openclaw-security/bus/services/auditor/internal/export"
 	"github.com/openclaw-security/bus/services/auditor/internal/index"
-	"github.com/openclaw-security/bus/services/auditor/internal/report"
+	"github.com/openclaw-security/bus/services/internal/audit"
 	"github.com/openclaw-security/bus/services/internal/price"
 )
 
-// What the operator's commands are made of; see the packages that they come
-// from.
-type (
-	Filter  = index.Filter
-	Order   = index.Order
-	Request = index.Request
-	By      = index.By
-	Format  = report.Format
-)
-
-// The ways in which requests are summed up, and in which answers are written.
-const (
-	ByDay, ByHour, ByModel, ByClient, ByTool = index.ByDay, index.ByHour, index.ByModel, index.ByClient, index.ByTool
-	Text, JSON, CSV                          = report.Text, report.JSON, report.CSV
-)
+// ExportLine is a record of the log in another schema.
+type ExportLine = export.Line
 
 // Reader answers questions about the audit log in a directory, beside an auditor
 // that may be writing it.
 type Reader struct {
 	Dir string
-	// Zone is the time zone of the answers.
+	// Zone is the time zone of a report's days; nil is UTC.
 	Zone *time.Location
+	// Prices are what a report counts cost by; nil for those that are shipped.
+	Prices *price.Table
 }
 
 // ErrNoLog reports a directory that has no audit log in it.
@@ -58,75 +46,77 @@ func (r Reader) open() (*index.Index, error) {
 	return x, nil
 }
 
-// List writes requests.
-func (r Reader) List(ctx context.Context, w io.Writer, format Format, f Filter, o Order) error {
-	x, err := r.open()
-	if err != nil {
-		return err
+// List yields the requests that f selects. The first error ends it.
+func (r Reader) List(ctx context.Context, f audit.Filter, o audit.Order) iter.Seq2[audit.Request, error] {
+	return func(yield func(audit.Request, error) bool) {
+		x, err := r.open()
+		if err != nil {
+			yield(audit.Request{}, err)
+			return
+		}
+		defer x.Close()
+		for request, err := range x.List(ctx, f, o) {
+			if !yield(request, err) {
+				return
+			}
+		}
 	}
-	defer x.Close()
-	return report.List(w, format, x.List(ctx, f, o), r.Zone)
 }
 
-// Report writes sums.
-func (r Reader) Report(ctx context.Context, w io.Writer, format Format, by By, f Filter, prices *price.Table) error {
-	x, err := r.open()
-	if err != nil {
-		return err
-	}
-	defer x.Close()
-	sums, err := x.Report(ctx, by, f, prices, r.Zone)
-	if err != nil {
-		return err
-	}
-	return report.Summary(w, format, sums)
-}
-
-// Tools writes which tools were called.
-func (r Reader) Tools(ctx context.Context, w io.Writer, format Format, f Filter) error {
-	x, err := r.open()
-	if err != nil {
-		return err
-	}
-	defer x.Close()
-	uses, err := x.Tools(ctx, f)
-	if err != nil {
-		return err
-	}
-	return report.Tools(w, format, uses, r.Zone)
-}
-
-// Shown is one request with its records as they stand in the log.
-type Shown struct {
-	Request    Request
-	Start, End []byte // nil if there is none, or if retention has removed it
-}
-
-// Show looks up one request by its id, or by how that begins.
-func (r Reader) Show(ctx context.Context, id string) (*Shown, error) {
+// Report sums up the requests that f selects.
+func (r Reader) Report(ctx context.Context, by audit.By, f audit.Filter) (*audit.Report, error) {
 	x, err := r.open()
 	if err != nil {
 		return nil, err
 	}
 	defer x.Close()
+	prices := r.Prices
+	if prices == nil {
+		prices = price.Shipped()
+	}
+	return x.Report(ctx, by, f, prices, r.Zone)
+}
+
+// Tools returns which tools were called in the requests that f selects.
+func (r Reader) Tools(ctx context.Context, f audit.Filter) ([]audit.ToolUse, error) {
+	x, err := r.open()
+	if err != nil {
+		return nil, err
+	}
+	defer x.Close()
+	return x.Tools(ctx, f)
+}
+
+// Show looks up one request by its id, or by how that begins.
+func (r Reader) Show(ctx context.Context, id string) (*audit.Shown, error) {
+	x, err := r.open()
+	if err != nil {
+		return nil, err
+	}
+	defer x.Close()
+	return show(ctx, x, r.Dir, id)
+}
+
+// show looks up a request in the index, and its records in the log.
+func show(ctx context.Context, x *index.Index, dir, id string) (*audit.Shown, error) {
 	request, err := x.Get(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	s := &Shown{Request: request}
-	if s.Start, err = r.payload(request.StartSeq); err != nil {
+	s := &audit.Shown{Request: request}
+	if s.Start, err = payload(dir, request.StartSeq); err != nil {
 		return nil, err
 	}
-	s.End, err = r.payload(request.EndSeq)
+	s.End, err = payload(dir, request.EndSeq)
 	return s, err
 }
 
 // payload is a record of the log, nil if it is not there.
-func (r Reader) payload(seq uint64) ([]byte, error) {
+func payload(dir string, seq uint64) ([]byte, error) {
 	if seq == 0 {
 		return nil, nil
 	}
-	for record, err := range chain.Scan(logDir(r.Dir), seq) {
+	for record, err := range chain.Scan(logDir(dir), seq) {
 		if err != nil {
 			return nil, fmt.Errorf("reading record %d: %w", seq, err)
 		}
@@ -138,24 +128,16 @@ func (r Reader) payload(seq uint64) ([]byte, error) {
 	return nil, nil
 }
 
-// Export writes the log's records in another schema, beginning behind the record
-// with the id after, and returns the id to go on behind.
-func (r Reader) Export(ctx context.Context, w io.Writer, schema, after string) (written int, last string, err error) {
-	p, err := export.Write(ctx, w, export.Format(schema), r.records(ctx), after)
-	return p.Written, p.Last, err
-}
-
-func (r Reader) records(ctx context.Context) iter.Seq2[export.Record, error] {
-	return func(yield func(export.Record, error) bool) {
+// Export yields the log's records in another schema, ocsf or otel, beginning after
+// the record with the id after. The first error ends it.
+func (r Reader) Export(ctx context.Context, schema, after string) iter.Seq2[ExportLine, error] {
+	return export.Lines(ctx, export.Schema(schema), func(yield func(export.Record, error) bool) {
 		for record, err := range chain.Scan(logDir(r.Dir), 1) {
-			if err == nil {
-				err = ctx.Err()
-			}
 			if !yield(export.Record{Seq: record.Seq, ID: record.ID, Stored: record.Stored, Payload: record.Payload}, err) || err != nil {
 				return
 			}
 		}
-	}
+	}, after)
 }
 
 // Reindex builds the index again from the log. No auditor may be running.

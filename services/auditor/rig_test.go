@@ -1,7 +1,6 @@
 package auditor
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,17 +16,16 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/auditor/internal/chain"
-	"github.com/openclaw-security/bus/services/auditor/internal/index"
+	"github.com/openclaw-security/bus/services/internal/audit"
 	"github.com/openclaw-security/bus/services/internal/bus"
-	"github.com/openclaw-security/bus/services/internal/bustest"
 	"github.com/openclaw-security/bus/services/internal/config"
 	"github.com/openclaw-security/bus/services/internal/daemon"
-	"github.com/openclaw-security/bus/services/internal/price"
+	"github.com/openclaw-security/bus/services/testing/bustest"
 )
 
-// audit is the record of a phase of the request with this number, which came in at
+// auditRecord is the record of a phase of the request with this number, which came in at
 // that time and called a tool.
-func audit(n int, phase proto.Phase, at time.Time) *proto.Audit {
+func auditRecord(n int, phase proto.Phase, at time.Time) *proto.Audit {
 	id := fmt.Sprintf("request-%06d", n)
 	a := &proto.Audit{
 		ID: proto.AuditID(id, phase), RequestID: id, Phase: phase, Time: at.UTC(),
@@ -69,7 +67,7 @@ func requests(t testing.TB, first, n, answer int) []*nats.Msg {
 	msgs := make([]*nats.Msg, 0, 2*n)
 	for i := first; i < first+n; i++ {
 		for _, phase := range []proto.Phase{proto.PhaseStart, proto.PhaseEnd} {
-			a := audit(i, phase, time.Now())
+			a := auditRecord(i, phase, time.Now())
 			msgs = append(msgs, message(a.ID, text(t, a, answer)))
 		}
 	}
@@ -185,7 +183,7 @@ func (r *rig) redeliver() {
 	if err := js.DeleteConsumer(r.t.Context(), proto.StreamAudit, proto.DurableAuditor); err != nil {
 		r.t.Fatal(err)
 	}
-	if _, err := r.bus.Conn(r.t, bus.RoleProvisioner).Provision(r.t.Context(), bus.Plan{}); err != nil {
+	if _, err := r.bus.Conn(r.t, bus.RoleProvisioner).Provision(r.t.Context(), bus.ProvisionConfig{Consumers: []proto.Consumer{proto.AuditConsumer()}}); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -223,7 +221,7 @@ func (r *rig) signed(seq uint64) {
 // verify verifies the log with the bus.
 func (r *rig) verify() *Verification {
 	r.t.Helper()
-	v, err := r.reader.Verify(r.t.Context(), r.tail, "", nil)
+	v, err := r.reader.Verify(r.t.Context(), r.tail, VerifyOptions{})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -235,22 +233,38 @@ func (r *rig) verify() *Verification {
 func wantWhole(t *testing.T, v *Verification, n int) {
 	t.Helper()
 	if !v.OK() || v.Records != uint64(n) || v.Stream.Compared != n || v.Stream.Waiting != 0 || v.Stream.Checkpoints == 0 {
-		var text bytes.Buffer
-		v.Print(&text)
-		t.Fatalf("want %d records, in the log and in the stream:\n%s", n, text.String())
+		t.Fatalf("want %d records, in the log and in the stream: %+v %+v", n, v, v.Stream)
 	}
 }
 
 // sums are all requests of the index.
-func sums(t *testing.T, r Reader) index.Report {
+func sums(t *testing.T, r Reader) *audit.Report {
 	t.Helper()
-	var text bytes.Buffer
-	if err := r.Report(t.Context(), &text, JSON, ByClient, Filter{}, price.Shipped()); err != nil {
-		t.Fatal(err)
-	}
-	var report index.Report
-	if err := json.Unmarshal(text.Bytes(), &report); err != nil {
+	report, err := r.Report(t.Context(), audit.ByClient, audit.Filter{})
+	if err != nil {
 		t.Fatal(err)
 	}
 	return report
+}
+
+// export returns how many records an export of the log has.
+func (r *rig) export(schema string) (records int) {
+	r.t.Helper()
+	for _, err := range r.reader.Export(r.t.Context(), schema, "") {
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		records++
+	}
+	return records
+}
+
+// storedRecords are records as the log takes them.
+func storedRecords(t testing.TB, all ...*proto.Audit) []chain.Record {
+	t.Helper()
+	var records []chain.Record
+	for _, a := range all {
+		records = append(records, chain.Record{ID: a.ID, StreamSeq: 1, Stored: a.Time, Payload: text(t, a, 0)})
+	}
+	return records
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/openclaw-security/bus/services/auditor/internal/chain"
-	"github.com/openclaw-security/bus/services/internal/bustest"
+	"github.com/openclaw-security/bus/services/testing/bustest"
 )
 
 // The log that is tampered with: of each segment the first record is that of the
@@ -207,7 +207,7 @@ type found struct {
 	seq  uint64 // or the one before or behind it; 0 is any
 }
 
-func (w found) is(f *chain.Fault) bool {
+func (w found) is(f *chain.Corruption) bool {
 	near := func(want, got int) bool { return want == 0 || got >= want-1 && got <= want+1 }
 	return f.File == w.file && near(w.line, f.Line) && near(int(w.seq), int(f.Seq))
 }
@@ -358,20 +358,20 @@ func TestTampering(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			reader := Reader{Dir: copied(t, r.reader.Dir), Zone: r.reader.Zone}
 			test.alter(t, reader.Dir)
-			alone, err := reader.Verify(t.Context(), nil, "", nil)
+			alone, err := reader.Verify(t.Context(), nil, VerifyOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if alone.OK() != test.onlyBus {
-				t.Errorf("by itself the log is found good: %t, want %t: %v", alone.OK(), test.onlyBus, alone.Faults)
+				t.Errorf("by itself the log is found good: %t, want %t: %v", alone.OK(), test.onlyBus, alone.Corruptions)
 			}
-			v, err := reader.Verify(t.Context(), r.tail, "", nil)
+			v, err := reader.Verify(t.Context(), r.tail, VerifyOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			differences := strings.Join(v.Stream.Differences, "\n")
-			if v.OK() || !slices.ContainsFunc(v.Faults, test.want.is) {
-				t.Errorf("want a fault at %+v: %v", test.want, v.Faults)
+			if v.OK() || !slices.ContainsFunc(v.Corruptions, test.want.is) {
+				t.Errorf("want a corruption at %+v: %v", test.want, v.Corruptions)
 			}
 			for _, sequence := range test.messages {
 				if !strings.Contains(differences, fmt.Sprintf("message %d of ", sequence)) {
@@ -405,15 +405,15 @@ func TestSetBackLogGoesOn(t *testing.T) {
 	r.signed(60)
 	a.stop()
 
-	alone, err := r.reader.Verify(t.Context(), nil, "", nil)
+	alone, err := r.reader.Verify(t.Context(), nil, VerifyOptions{})
 	if err != nil || !alone.OK() {
-		t.Fatalf("by itself the log is good: %v, %v", alone.Faults, err)
+		t.Fatalf("by itself the log is good: %v, %v", alone.Corruptions, err)
 	}
 	v := r.verify()
 	if v.Records != 60 || v.Stream.Compared != 60 || v.Stream.Count != 20 || !strings.HasPrefix(v.Stream.Differences[0], "message 21 of ") {
 		t.Errorf("%d records, %+v", v.Records, v.Stream)
 	}
-	if want := (found{file: "00000001.jsonl", line: 41, seq: 40}); !slices.ContainsFunc(v.Faults, want.is) {
-		t.Errorf("want a fault at %+v: %v", want, v.Faults)
+	if want := (found{file: "00000001.jsonl", line: 41, seq: 40}); !slices.ContainsFunc(v.Corruptions, want.is) {
+		t.Errorf("want a corruption at %+v: %v", want, v.Corruptions)
 	}
 }

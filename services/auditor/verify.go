@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"io"
 	"iter"
 	"os"
 	"path/filepath"
@@ -22,39 +21,58 @@ import (
 // History is what verifying needs of [bus.Conn].
 type History interface {
 	History(ctx context.Context, stream, filter string, start bus.Start) iter.Seq2[*bus.Stored, error]
+	MergedHistory(ctx context.Context, streams []string, filter string, start bus.Start) iter.Seq2[*bus.Stored, error]
+	SecurityStreams(ctx context.Context) ([]string, error)
+}
+
+// VerifyOptions say how to verify. All fields may be zero.
+type VerifyOptions struct {
+	// PublicKey is a file with the log's public key from where it has been kept. The
+	// one beside the log proves less.
+	PublicKey string
+	// NewLog says that the log was begun anew on purpose: that the bus knows of
+	// another is no fault.
+	NewLog bool
+	// Progress, if set, is called with how many of the bytes on disk have been read.
+	Progress func(done, total int64)
 }
 
 // Verification is what the log was compared with, and what was found.
 type Verification struct {
-	chain.Report
+	chain.Result
 	Stream *Agreement `json:"stream,omitempty"` // nil if there was no bus to compare with
 }
 
-// Agreement says how the log and the stream agree.
+// Agreement says how the log and the bus agree.
 type Agreement struct {
-	Checkpoints int      `json:"checkpoints"` // on the bus, that were held against the log
+	Checkpoints int      `json:"checkpoints"` // of this log on the bus, that were held against it
 	OtherLogs   []string `json:"other_logs"`  // of which there are checkpoints on the bus, too
+	Faults      []string `json:"faults"`      // what the checkpoints say against the log as a whole
 	Compared    int      `json:"compared"`    // records that both have, with the same content
 	Waiting     int      `json:"waiting"`     // in the stream, behind the log's end
+	Older       int      `json:"older"`       // records of the log from before the stream's oldest, which nothing can be said of
+	Younger     bool     `json:"younger"`     // the stream was made after some of those were logged
 	Differences []string `json:"differences"` // the first ones, at most 100
 	Count       int      `json:"count"`       // all
 }
 
 // OK reports whether nothing was found.
-func (v *Verification) OK() bool { return v.Report.OK() && (v.Stream == nil || v.Stream.Count == 0) }
+func (v *Verification) OK() bool {
+	return v.Result.OK() && (v.Stream == nil || v.Stream.Count == 0 && len(v.Stream.Faults) == 0)
+}
 
 // Verify checks all of the log, and if there is a bus, that it agrees with the
-// stream and with the checkpoints that were published. publicKey is a file with
-// the log's public key from where it has been kept; empty for the one beside the
-// log, which proves less.
-func (r Reader) Verify(ctx context.Context, on History, publicKey string, progress func(done, total int64)) (*Verification, error) {
+// stream and with the checkpoints that were published. A signed log of which the
+// bus has no checkpoint, and one beside which the bus knows another, can have been put in
+// the place of the right one.
+func (r Reader) Verify(ctx context.Context, on History, o VerifyOptions) (*Verification, error) {
 	if _, err := os.Stat(logDir(r.Dir)); err != nil {
 		return nil, fmt.Errorf("%s: %w", r.Dir, ErrNoLog)
 	}
-	options := chain.VerifyOptions{Progress: progress}
-	if publicKey != "" {
+	options := chain.VerifyOptions{Progress: o.Progress}
+	if o.PublicKey != "" {
 		var err error
-		if options.PublicKey, err = chain.ReadPublicKey(publicKey); err != nil {
+		if options.PublicKey, err = chain.ReadPublicKey(o.PublicKey); err != nil {
 			return nil, fmt.Errorf("reading the public key: %w", err)
 		}
 	}
@@ -77,14 +95,22 @@ func (r Reader) Verify(ctx context.Context, on History, publicKey string, progre
 	}
 	v := &Verification{}
 	var err error
-	if v.Report, err = chain.Verify(ctx, logDir(r.Dir), options); err != nil || on == nil {
+	if v.Result, err = chain.Verify(ctx, logDir(r.Dir), options); err != nil || on == nil {
 		return v, err
 	}
-	v.Stream, err = r.compare(ctx, on)
-	if v.Stream != nil {
-		v.Stream.Checkpoints, v.Stream.OtherLogs = len(options.Checkpoints), others
+	if v.Stream, err = r.compare(ctx, on); err != nil {
+		return v, err
 	}
-	return v, err
+	v.Stream.Checkpoints, v.Stream.OtherLogs, v.Stream.Faults = len(options.Checkpoints), others, []string{}
+	if v.Signed > 0 && v.Stream.Checkpoints == 0 {
+		v.Stream.Faults = append(v.Stream.Faults, "the log is signed, and the bus has no checkpoint of it: this is another log than the one that was published, or the bus has lost its checkpoints; a running auditor publishes one within AUDIT_CHECKPOINT_EVERY")
+	}
+	if !o.NewLog {
+		for _, other := range others {
+			v.Stream.Faults = append(v.Stream.Faults, fmt.Sprintf("the bus has checkpoints of another log, %.64q: was this one begun anew (then verify with --new-log), or put in its place?", other))
+		}
+	}
+	return v, nil
 }
 
 // logID is the id of the log in dir, as its own last checkpoint has it; empty if
@@ -102,52 +128,79 @@ func logID(dir string) string {
 	return c.Log
 }
 
+// checkpointFilter is the pattern of the checkpoints that auditors have published.
+const checkpointFilter = proto.StoredPrefix + "." + string(proto.ClassEvent) + ".*." + bus.RoleAuditor + "." + KindCheckpoint + ".*"
+
+// holdingCheckpoints returns those of the streams that hold checkpoints: before there was a
+// stream for them, they were among the events.
+func holdingCheckpoints(streams []string) []string {
+	return slices.DeleteFunc(slices.Clone(streams), func(name string) bool {
+		return name != proto.StreamCheckpoints && name != proto.StreamSecurity
+	})
+}
+
 // checkpoints reads the statements that auditors have published.
 func checkpoints(ctx context.Context, on History) ([]chain.Checkpoint, error) {
+	streams, err := on.SecurityStreams(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the checkpoints on the bus: %w", err)
+	}
 	var all []chain.Checkpoint
-	filter := proto.StoredPrefix + "." + string(proto.ClassEvent) + ".*." + bus.RoleAuditor + "." + KindCheckpoint + ".*"
-	for m, err := range on.History(ctx, proto.StreamSecurity, filter, bus.Start{}) {
+	for m, err := range on.MergedHistory(ctx, holdingCheckpoints(streams), checkpointFilter, bus.Start{}) {
 		if err != nil {
 			return nil, fmt.Errorf("reading the checkpoints on the bus: %w", err)
 		}
-		var e proto.Event
-		var c chain.Checkpoint
-		if json.Unmarshal(m.Data, &e) == nil && json.Unmarshal(e.Raw, &c) == nil && len(c.Signature) == ed25519.SignatureSize {
+		if c, ok := readCheckpoint(m); ok {
 			all = append(all, c)
 		}
 	}
 	return all, nil
 }
 
+// readCheckpoint reads a checkpoint from the bus; false if it is none.
+func readCheckpoint(m *bus.Stored) (c chain.Checkpoint, ok bool) {
+	var e proto.Event
+	ok = json.Unmarshal(m.Data, &e) == nil && json.Unmarshal(e.Raw, &c) == nil && len(c.Signature) == ed25519.SignatureSize
+	return c, ok
+}
+
 // logged is what is compared of a record.
 type logged struct {
 	stream uint64
+	stored time.Time
 	hash   [16]byte // of the payload
 	seen   bool
 }
 
-const mostDifferences = 100
+const maxDifferences = 100
 
 // compare holds the log against the stream, as far back as the stream goes.
 func (r Reader) compare(ctx context.Context, on History) (*Agreement, error) {
 	a := &Agreement{Differences: []string{}}
 	differ := func(format string, args ...any) {
 		a.Count++
-		if len(a.Differences) < mostDifferences {
+		if len(a.Differences) < maxDifferences {
 			a.Differences = append(a.Differences, fmt.Sprintf(format, args...))
 		}
 	}
-	records, last, err := r.logged(ctx)
+	records, err := r.logged(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var first uint64
+	var first *bus.Stored
+	var last uint64 // message of the stream that is in the log
 	for m, err := range on.History(ctx, proto.StreamAudit, proto.StoredPrefix+".>", bus.Start{}) {
 		if err != nil {
 			return nil, fmt.Errorf("reading the stream: %w", err)
 		}
-		if first == 0 {
-			first = m.Sequence
+		if first == nil {
+			first = m
+			for _, l := range records {
+				// The sequences of a stream that was made anew begin again.
+				if !l.stored.Before(first.Time) {
+					last = max(last, l.stream)
+				}
+			}
 		}
 		id := record(m.Header.Get(proto.HeaderEventID), m.Sequence, m.Time, m.Data).ID
 		l, ok := records[id]
@@ -167,76 +220,35 @@ func (r Reader) compare(ctx context.Context, on History) (*Agreement, error) {
 		}
 	}
 	for id, l := range records {
-		// What is older than the stream's beginning, its retention has removed.
-		if !l.seen && first != 0 && l.stream >= first {
+		switch {
+		case l.seen:
+		case first == nil || l.stored.Before(first.Time):
+			// Retention has removed it from the stream, or the stream is younger.
+			a.Older++
+			a.Younger = a.Younger || first != nil && l.stream >= first.Sequence
+		default:
 			differ("record %s of the log (message %d) is not in the stream", id, l.stream)
 		}
 	}
 	return a, nil
 }
 
-// logged reads what there is to compare, and the last stream sequence.
-func (r Reader) logged(ctx context.Context) (records map[string]logged, last uint64, err error) {
-	records = make(map[string]logged)
+// logged reads what there is to compare.
+func (r Reader) logged(ctx context.Context) (map[string]logged, error) {
+	records := make(map[string]logged)
 	for record, err := range chain.Scan(logDir(r.Dir), 1) {
 		if ctx.Err() != nil {
-			return nil, 0, context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
 		if err != nil {
-			continue // Verify has told of it
+			continue // Verify has reported it
 		}
-		records[record.ID] = logged{stream: record.StreamSeq, hash: digest(record.Payload)}
-		last = max(last, record.StreamSeq)
+		records[record.ID] = logged{stream: record.StreamSeq, stored: record.Stored, hash: digest(record.Payload)}
 	}
-	return records, last, nil
+	return records, nil
 }
 
 func digest(payload []byte) [16]byte {
 	sum := sha256.Sum256(payload)
 	return [16]byte(sum[:16])
-}
-
-// Print writes the verification for a person.
-func (v *Verification) Print(w io.Writer) {
-	fmt.Fprintf(w, "log          %s\n", v.Log)
-	key := "kept elsewhere"
-	if v.OwnKey {
-		key = "from the log's own directory: compare it with one that you have kept"
-	}
-	fmt.Fprintf(w, "public key   %x (%s)\n", []byte(v.PublicKey), key)
-	fmt.Fprintf(w, "records      %d in %d files, %d bytes; the last is number %d\n", v.Records, v.Segments, v.Bytes, v.Last)
-	fmt.Fprintf(w, "signed       up to record %d at %s; %d records behind it have no signature yet\n", v.Signed, v.SignedAt.Local().Format(time.DateTime), v.Unsigned)
-	for _, r := range v.Removed {
-		fmt.Fprintf(w, "removed      records %d to %d by %s at %s, with a signed statement\n", r.First, r.Last, r.Reason, r.Time.Local().Format(time.DateTime))
-	}
-	if v.TornBytes > 0 {
-		fmt.Fprintf(w, "unfinished   the last line is %d bytes long and has no end: it is being written, or a crash has left it\n", v.TornBytes)
-	}
-	if s := v.Stream; s != nil {
-		fmt.Fprintf(w, "stream       %d records are the same there, %d wait to be logged; %d checkpoints on the bus were held against the log\n", s.Compared, s.Waiting, s.Checkpoints)
-		for _, other := range s.OtherLogs {
-			fmt.Fprintf(w, "NOTE         there are checkpoints of another log on the bus, %s: was this one begun anew, or put in its place?\n", other)
-		}
-	} else {
-		fmt.Fprintln(w, "stream       not compared")
-	}
-	for _, f := range v.Faults {
-		fmt.Fprintf(w, "FAULT        %v\n", f)
-	}
-	if v.FaultCount > len(v.Faults) {
-		fmt.Fprintf(w, "FAULT        and %d more\n", v.FaultCount-len(v.Faults))
-	}
-	if s := v.Stream; s != nil {
-		for _, d := range s.Differences {
-			fmt.Fprintf(w, "DIFFERENCE   %s\n", d)
-		}
-		if s.Count > len(s.Differences) {
-			fmt.Fprintf(w, "DIFFERENCE   and %d more\n", s.Count-len(s.Differences))
-		}
-	}
-	if v.OK() {
-		fmt.Fprintln(w, "The log is as it was written.")
-	} else {
-		fmt.Fprintln(w, "The log is NOT as it was written.")
-	}
 }

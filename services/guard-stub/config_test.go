@@ -47,7 +47,7 @@ func TestEveryFaultIsTold(t *testing.T) {
 		got = append(got, f.Error())
 	}
 	want := []string{
-		`own.yaml:3:12: rules[0].score: "2" is no number above 0, at most 1`,
+		`own.yaml:3:12: rules[0].score: "2" is not a number above 0 and up to 1`,
 		`own.yaml:4:5: rules[0].colour: unknown key "colour"`,
 		`GUARD_STUB_ADDR: "localhost:http" has no port from 0 to 65535`,
 		`GUARD_STUB_MAX_BODY: 5 is not between 1024 and 67108864`,

@@ -7,7 +7,7 @@
 // is the same as POST /scan; GET /healthz answers 200. What is refused has a
 // status from 400 on and a body {"error":"…"}:
 //
-//	400  the body is no JSON object with a list of texts in messages
+//	400  the body is not a JSON object with a list of texts in messages
 //	404  another path
 //	405  another method
 //	413  more than GUARD_STUB_MAX_BODY bytes, or more than 4096 messages
@@ -24,6 +24,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/openclaw-security/bus/services/internal/httpserve"
 
 	"github.com/openclaw-security/bus/services/internal/daemon"
 )
@@ -43,6 +45,11 @@ func Run(ctx context.Context, cfg Config, rt daemon.Runtime) error {
 	if err != nil {
 		return err
 	}
+	hosts, err := httpserve.NewHosts("GUARD_STUB_HOSTS", cfg.Hosts...)
+	if err != nil {
+		return err
+	}
+	hosts.AddOwn(cfg.Addr)
 	listener := cfg.Listener
 	if listener == nil {
 		listener, err = new(net.ListenConfig).Listen(ctx, "tcp", cfg.Addr)
@@ -59,21 +66,7 @@ func Run(ctx context.Context, cfg Config, rt daemon.Runtime) error {
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(rt.Log.Handler(), slog.LevelWarn),
 	}
-	closed := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(closed)
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
-		defer cancel()
-		if server.Shutdown(ctx) != nil {
-			_ = server.Close()
-		}
-	})
 	rt.Ready.Set(serving, nil)
 	rt.Log.Info("judging", "addr", listener.Addr().String(), "rules", rules.Len())
-	err = server.Serve(listener)
-	if stop() {
-		return fmt.Errorf("serving the guard: %w", err)
-	}
-	<-closed
-	return nil
+	return httpserve.Serve(ctx, listener, server, hosts, stopGrace)
 }

@@ -10,8 +10,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/openclaw-security/bus/services/internal/bustest"
 	"github.com/openclaw-security/bus/services/internal/daemon"
+	"github.com/openclaw-security/bus/services/testing/bustest"
 )
 
 func TestRun(t *testing.T) {
@@ -36,6 +36,18 @@ func TestRun(t *testing.T) {
 	response.Body.Close()
 	if err != nil || response.StatusCode != http.StatusOK || !strings.Contains(string(body), `"score":0.9`) {
 		t.Errorf("got %v, %s, %v", response, body, err)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/healthz", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Host = "evil.example"
+	if response, err = http.DefaultClient.Do(request); err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusMisdirectedRequest {
+		t.Errorf("a web page's name is answered with %d", response.StatusCode)
 	}
 	if conditions, ready := rt.Ready.Check(); !ready {
 		t.Errorf("not ready: %v", conditions)
@@ -71,7 +83,7 @@ func TestRunFails(t *testing.T) {
 		t.Fatal("closing")
 	}
 	rt := daemon.Discard()
-	if err := Run(t.Context(), cfg, rt); err == nil || !strings.Contains(err.Error(), "serving the guard") {
+	if err := Run(t.Context(), cfg, rt); err == nil || !strings.Contains(err.Error(), "serving "+taken.Addr().String()) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 	jsonv2 "github.com/go-json-experiment/json"
 
-	"github.com/openclaw-security/bus/services/guard-stub/internal/verdict"
+	"github.com/openclaw-security/bus/services/guard-stub/internal/rules"
 )
 
 // maxMessages bounds the messages of one request.
@@ -25,25 +25,25 @@ const patience = 2 * time.Second
 
 // judge scores messages. It blocks no longer than its context lives.
 type judge interface {
-	Scan(ctx context.Context, messages []string) (verdict.Verdict, error)
+	Scan(ctx context.Context, messages []string) (rules.Verdict, error)
 }
 
 // handler serves the guard's contract.
 type handler struct {
 	judge   judge
 	maxBody int64
-	slots   chan struct{} // one for each request being judged
+	running chan struct{} // holds one for each request being judged
 	log     *slog.Logger
 	metrics metrics
 }
 
 func newHandler(j judge, cfg Config, log *slog.Logger, m metrics) http.Handler {
-	h := &handler{judge: j, maxBody: int64(cfg.MaxBody), slots: make(chan struct{}, cfg.Concurrency), log: log, metrics: m}
+	h := &handler{judge: j, maxBody: int64(cfg.MaxBody), running: make(chan struct{}, cfg.Concurrency), log: log, metrics: m}
 	scan := func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
 		v, n, err := h.scan(w, r)
-		status := h.answer(w, v, n, err)
-		h.metrics.answered(status, time.Since(began))
+		status := h.reply(w, v, n, err)
+		h.metrics.replied(status, time.Since(began))
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/scan", scan)
@@ -57,7 +57,7 @@ func newHandler(j judge, cfg Config, log *slog.Logger, m metrics) http.Handler {
 	return mux
 }
 
-// refusal is an error that the client is to know, with its status.
+// refusal is an error that the client is shown, with its status.
 type refusal struct {
 	status  int
 	message string
@@ -70,7 +70,7 @@ func refusef(status int, format string, args ...any) error {
 }
 
 // scan reads a request and judges its messages, of which it returns the number.
-func (h *handler) scan(w http.ResponseWriter, r *http.Request) (v verdict.Verdict, n int, err error) {
+func (h *handler) scan(w http.ResponseWriter, r *http.Request) (v rules.Verdict, n int, err error) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		return v, 0, refusef(http.StatusMethodNotAllowed, "use POST, not %.20q", r.Method)
@@ -81,11 +81,11 @@ func (h *handler) scan(w http.ResponseWriter, r *http.Request) (v verdict.Verdic
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
-	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
+	case h.running <- struct{}{}:
+		defer func() { <-h.running }()
 	case <-timer.C:
 		w.Header().Set("Retry-After", "1")
-		return v, 0, refusef(http.StatusServiceUnavailable, "%d requests are being judged; try again", cap(h.slots))
+		return v, 0, refusef(http.StatusServiceUnavailable, "%d requests are being judged; try again", cap(h.running))
 	case <-r.Context().Done():
 		return v, 0, r.Context().Err()
 	}
@@ -115,7 +115,7 @@ func (h *handler) read(w http.ResponseWriter, r *http.Request) ([]string, error)
 		return nil, refusef(http.StatusBadRequest, `the body must be {"messages":["…"]}: %v`, err)
 	}
 	if request.Messages == nil {
-		return nil, refusef(http.StatusBadRequest, `the body must be {"messages":["…"]}: there is no list of messages`)
+		return nil, refusef(http.StatusBadRequest, `the body must be {"messages":["…"]}: it has no list of messages`)
 	}
 	if n := len(*request.Messages); n > maxMessages {
 		return nil, refusef(http.StatusRequestEntityTooLarge, "%d messages are more than %d", n, maxMessages)
@@ -131,9 +131,9 @@ type failure struct {
 // statusGone is how the metrics count a client that did not wait; nobody sees it.
 const statusGone = 499
 
-// answer sends the verdict on n messages, or why there is none, and returns the
+// reply sends the verdict on n messages, or why there is none, and returns the
 // status.
-func (h *handler) answer(w http.ResponseWriter, v verdict.Verdict, n int, err error) int {
+func (h *handler) reply(w http.ResponseWriter, v rules.Verdict, n int, err error) int {
 	var refused *refusal
 	switch {
 	case errors.As(err, &refused):

@@ -16,13 +16,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/openclaw-security/bus/services/guard-stub/internal/verdict"
+	"github.com/openclaw-security/bus/services/guard-stub/internal/rules"
 )
 
 // judgeFunc is a judge.
-type judgeFunc func(ctx context.Context, messages []string) (verdict.Verdict, error)
+type judgeFunc func(ctx context.Context, messages []string) (rules.Verdict, error)
 
-func (f judgeFunc) Scan(ctx context.Context, messages []string) (verdict.Verdict, error) {
+func (f judgeFunc) Scan(ctx context.Context, messages []string) (rules.Verdict, error) {
 	return f(ctx, messages)
 }
 
@@ -41,9 +41,9 @@ func post(h http.Handler, body string) *httptest.ResponseRecorder {
 	return w
 }
 
-func defaultRules(t testing.TB) *verdict.Rules {
+func defaultRules(t testing.TB) *rules.Set {
 	t.Helper()
-	rules, err := verdict.Default()
+	rules, err := rules.Default()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,9 +131,9 @@ func TestBrokenBody(t *testing.T) {
 func TestBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		h, registry := newTestHandler(judgeFunc(func(context.Context, []string) (verdict.Verdict, error) {
+		h, registry := newTestHandler(judgeFunc(func(context.Context, []string) (rules.Verdict, error) {
 			<-release
-			return verdict.Verdict{}, nil
+			return rules.Verdict{}, nil
 		}), Config{MaxBody: 1 << 20, Concurrency: 1})
 		first := make(chan int, 1)
 		go func() { first <- post(h, `{"messages":[]}`).Code }()
@@ -169,9 +169,9 @@ func TestBusy(t *testing.T) {
 
 // TestClientThatGoes frees its slot.
 func TestClientThatGoes(t *testing.T) {
-	h, registry := newTestHandler(judgeFunc(func(ctx context.Context, _ []string) (verdict.Verdict, error) {
+	h, registry := newTestHandler(judgeFunc(func(ctx context.Context, _ []string) (rules.Verdict, error) {
 		<-ctx.Done()
-		return verdict.Verdict{}, ctx.Err()
+		return rules.Verdict{}, ctx.Err()
 	}), Config{MaxBody: 1 << 20, Concurrency: 1})
 	for range 3 {
 		ctx, cancel := context.WithCancel(t.Context())

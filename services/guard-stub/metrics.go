@@ -6,7 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/openclaw-security/bus/services/guard-stub/internal/verdict"
+	"github.com/openclaw-security/bus/services/guard-stub/internal/rules"
 )
 
 type metrics struct {
@@ -41,12 +41,12 @@ func newMetrics(r prometheus.Registerer) metrics {
 	return m
 }
 
-func (m metrics) answered(status int, took time.Duration) {
+func (m metrics) replied(status int, took time.Duration) {
 	m.requests.WithLabelValues(strconv.Itoa(status)).Inc()
 	m.duration.Observe(took.Seconds())
 }
 
-func (m metrics) judged(v verdict.Verdict) {
+func (m metrics) judged(v rules.Verdict) {
 	m.scores.Observe(v.Score)
 	if v.Rule != "" {
 		m.matches.WithLabelValues(v.Rule).Inc()

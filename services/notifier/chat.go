@@ -11,78 +11,50 @@ import (
 	"github.com/openclaw-security/bus/services/internal/bus"
 	"github.com/openclaw-security/bus/services/internal/config"
 	"github.com/openclaw-security/bus/services/internal/daemon"
-	"github.com/openclaw-security/bus/services/internal/price"
 	"github.com/openclaw-security/bus/services/internal/silence"
 	"github.com/openclaw-security/bus/services/notifier/internal/delivery"
+	"github.com/openclaw-security/bus/services/notifier/internal/sink"
 	"github.com/openclaw-security/bus/services/notifier/internal/sink/stdout"
-	"github.com/openclaw-security/bus/services/notifier/internal/sink/telegram"
 )
 
 // notifier is what all sinks of a process share.
 type notifier struct {
 	cfg      Config
 	conn     *bus.Conn
-	prices   *price.Table
 	silences *silence.Keeper
 	log      *slog.Logger
 	rt       daemon.Runtime
 	now      func() time.Time
 
+	prints   bool // standard output is one of the sinks
 	printing sync.Mutex
 	printer  *stdout.Sink
 }
 
 // chat is one chat and the delivery to it.
 type chat struct {
-	*telegram.Chat
+	sink.Chat
 	delivery *delivery.Delivery
 }
 
-func (n *notifier) newChat(at config.TelegramChat) (*chat, error) {
-	t, err := telegram.New(telegramConfig(n.cfg, at))
-	if err != nil {
-		return nil, fmt.Errorf("preparing the chat %s: %w", at.Name(), err)
-	}
+func (n *notifier) newChat(to sink.Chat) (*chat, error) {
 	quiet, err := parseQuiet(n.cfg.Quiet)
 	if err != nil {
 		return nil, config.Faultf("QUIET_HOURS", "%w", err)
 	}
-	n.rt.Ready.Expect(at.Name())
+	n.rt.Ready.Expect(to.Name())
 	zone := n.cfg.zone()
-	c := &chat{Chat: t}
-	c.delivery = delivery.New(delivery.Options{
-		Conn:    n.conn,
-		Chat:    t,
-		Address: fmt.Sprintf("%s:%d", at.ID, at.Thread),
-		Least:   n.cfg.Alert.MinSeverity,
-		Silenced: func(e *proto.Event, payload []byte) string {
-			s, _ := n.silences.Match(e.Severity, payload, n.now())
-			return s.ID
-		},
+	return &chat{Chat: to, delivery: delivery.New(delivery.Options{
+		Conn:     n.conn,
+		Chat:     to,
+		Min:      n.cfg.Alert.MinSeverity,
+		Silenced: n.silenced,
 		Quiet:    func(at time.Time) bool { return quiet.contains(at.In(zone)) },
 		Fallback: n.print,
-		Ready:    func(err error) { n.rt.Ready.Set(at.Name(), err) },
+		Ready:    func(err error) { n.rt.Ready.Set(to.Name(), err) },
 		Log:      n.log,
 		Metrics:  n.rt.Metrics,
-	})
-	return c, nil
-}
-
-// telegramConfig are the settings of one chat.
-func telegramConfig(cfg Config, at config.TelegramChat) telegram.Config {
-	t := telegram.Config{
-		Name:      at.Name(),
-		Token:     cfg.Telegram.BotToken,
-		Chat:      at.ID,
-		Thread:    at.Thread,
-		PerMinute: cfg.Alert.MaxPerMinute,
-		API:       cfg.Telegram.API,
-		Zone:      cfg.zone(),
-	}
-	if cfg.Telegram.Buttons {
-		t.Buttons = buttonsBelow
-	}
-	return t
+	})}, nil
 }
 
 // deliver delivers to a chat. Before that the silences are read: what is
@@ -100,13 +72,13 @@ func (n *notifier) deliver(ctx context.Context, c *chat) error {
 
 // print shows an alert that waits for a chat that is out of reach.
 func (n *notifier) print(e *proto.Event, payload []byte) {
-	if n.cfg.prints() {
+	if n.prints {
 		return // it is printed anyway
 	}
 	n.printing.Lock()
 	defer n.printing.Unlock()
 	if n.printer == nil {
-		n.printer = n.cfg.stdout()
+		n.printer = n.cfg.printer()
 	}
 	if err := n.printer.Deliver(context.Background(), e, payload, false); err != nil {
 		n.log.Warn("printing an alert that cannot be sent", "err", err)

@@ -3,6 +3,7 @@ package notifier
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
@@ -10,44 +11,98 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/config"
-	"github.com/openclaw-security/bus/services/internal/price"
-	"github.com/openclaw-security/bus/services/internal/render"
+	"github.com/openclaw-security/bus/services/notifier/internal/sink"
 	"github.com/openclaw-security/bus/services/notifier/internal/sink/stdout"
+	"github.com/openclaw-security/bus/services/notifier/internal/sink/telegram"
+	"github.com/openclaw-security/bus/services/notifier/internal/sink/webhook"
 )
+
+// sinks is the table of the kinds of sinks. Standard output is not in it: alerts go
+// there when no other sink is configured, and while a chat is out of reach.
+func sinks() []sink.Spec {
+	return []sink.Spec{
+		telegram.Spec(),
+		webhook.Spec(),
+	}
+}
 
 // Config says what the notifier delivers, where and how.
 type Config struct {
-	NATS     config.NATS
-	Alert    config.Alert
-	Telegram config.Telegram
-	Webhook  config.Webhook
-	Prices   price.Settings
+	NATS   config.NATS
+	Alert  Alert
+	Sinks  Sinks
+	Stdout stdout.Settings
 
-	Stdout     string `env:"NOTIFIER_STDOUT, default=auto" doc:"Whether alerts are printed: always, never, or auto for when nothing else is configured. What waits for a chat that is out of reach is printed in any case."`
-	Format     string `env:"NOTIFIER_FORMAT, default=auto" doc:"How alerts are printed: card, line, json, or auto for cards on a terminal and lines elsewhere."`
+	Host       string `env:"OPENCLAW_HOST" doc:"Name of this machine on the bus. Unset means the system's host name."`
 	Zone       string `env:"NOTIFIER_TIMEZONE" doc:"Time zone of the reader, such as Europe/Berlin; unset means this machine's."`
 	Quiet      string `env:"QUIET_HOURS" doc:"When messages make no sound, such as 22:00-07:00, in the reader's time zone. One about a critical alert always does."`
 	ReportHour string `env:"DAILY_REPORT_HOUR, default=0" empty:"allowed" doc:"Hour at which each chat gets a report of the day before, from 0 to 23, in the reader's time zone; empty for none."`
 
+	Heartbeat config.Secret `env:"NOTIFIER_HEARTBEAT_URL" doc:"URL that is asked each minute while alerts can be delivered, so that a service elsewhere tells you when this one has died; secret because who knows it can keep that service quiet."`
+
 	// Out is where alerts are printed; nil for the process's standard output.
 	Out *os.File
+
+	// standby has a notifier wait while another delivers, rather than end.
+	standby bool
 }
 
-// Values of NOTIFIER_STDOUT.
-const (
-	stdoutAuto   = "auto"
-	stdoutAlways = "always"
-	stdoutNever  = "never"
-)
+// Alert says which alerts reach the owner and how many.
+type Alert struct {
+	MaxPerMinute int            `env:"ALERT_MAX_PER_MINUTE, default=10" doc:"Max messages to one chat in any 60 seconds, from 1 to 60; what is over becomes a digest."`
+	MinSeverity  proto.Severity `env:"ALERT_MIN_SEVERITY, default=medium" doc:"Lowest severity that is sent: info, low, medium, high or critical."`
+}
+
+// Validate implements the check that [config.Load] makes.
+func (a Alert) Validate() error {
+	return config.Between("ALERT_MAX_PER_MINUTE", a.MaxPerMinute, 1, 60)
+}
+
+// Sinks are the settings of all kinds of sinks in the table.
+type Sinks struct {
+	table    []sink.Spec // nil for that of this package
+	settings []sink.Settings
+}
+
+var _ config.Table = (*Sinks)(nil)
+
+// Structs implements [config.Table].
+func (s *Sinks) Structs() []any {
+	if s.settings == nil {
+		if s.table == nil {
+			s.table = sinks()
+		}
+		for _, spec := range s.table {
+			s.settings = append(s.settings, spec.Settings())
+		}
+	}
+	structs := make([]any, len(s.settings))
+	for i, settings := range s.settings {
+		structs[i] = settings
+	}
+	return structs
+}
+
+// open returns the sinks of each kind that is configured.
+func (s Sinks) open(shared sink.Shared) ([]sink.Opened, error) {
+	var all []sink.Opened
+	for _, settings := range s.settings {
+		opened, err := settings.Open(shared)
+		if err != nil {
+			return nil, err
+		}
+		if len(opened.Chats)+len(opened.Sinks) > 0 {
+			all = append(all, opened)
+		}
+	}
+	return all, nil
+}
 
 // Validate implements the check that [config.Load] makes.
 func (c Config) Validate() error {
-	errs := []error{
-		config.OneOf("NOTIFIER_FORMAT", c.Format, "auto", string(stdout.FormatCard), string(stdout.FormatLine), string(stdout.FormatJSON)),
-		config.OneOf("NOTIFIER_STDOUT", c.Stdout, stdoutAuto, stdoutAlways, stdoutNever),
-	}
+	var errs []error
 	if _, err := time.LoadLocation(c.Zone); err != nil {
-		errs = append(errs, config.Faultf("NOTIFIER_TIMEZONE", "%.100q is no time zone such as Europe/Berlin", c.Zone))
+		errs = append(errs, config.Faultf("NOTIFIER_TIMEZONE", "%.100q is not a time zone such as Europe/Berlin", c.Zone))
 	}
 	if _, err := parseQuiet(c.Quiet); err != nil {
 		errs = append(errs, config.Faultf("QUIET_HOURS", "%w", err))
@@ -55,57 +110,65 @@ func (c Config) Validate() error {
 	if hour, err := strconv.Atoi(c.ReportHour); c.ReportHour != "" && (err != nil || hour < 0 || hour > 23) {
 		errs = append(errs, config.Faultf("DAILY_REPORT_HOUR", "%.100q is neither an hour from 0 to 23 nor empty", c.ReportHour))
 	}
-	if c.Stdout == stdoutNever && !c.Telegram.Enabled() && !c.Webhook.Enabled() {
+	if !c.Heartbeat.IsZero() && config.URL("NOTIFIER_HEARTBEAT_URL", c.Heartbeat.Reveal(), "http", "https") != nil {
+		errs = append(errs, config.Faultf("NOTIFIER_HEARTBEAT_URL", "not a URL that starts with http:// or https://"))
+	}
+	// Settings that are wrong are reported where they are.
+	if others, err := c.Sinks.open(c.shared()); c.Stdout.Never() && err == nil && len(others) == 0 {
 		errs = append(errs, config.Faultf("NOTIFIER_STDOUT", "never, while nothing else is configured: alerts would reach nobody"))
 	}
 	return errors.Join(errs...)
 }
 
-// Consumers returns the durables that the sinks of c need beside those that
-// every bus has.
-func (c Config) Consumers() []proto.Consumer {
+// Consumers returns the durables that the sinks of c need in these streams of alerts,
+// beside those that every bus has. The settings must be valid.
+func (c Config) Consumers(streams []string) []proto.Consumer {
 	var all []proto.Consumer
-	if c.Telegram.Enabled() {
-		for _, chat := range c.Telegram.Chats() {
-			urgent, routine := proto.LaneConsumers(chat.Name())
-			all = append(all, urgent, routine)
+	for _, opened := range c.opened() {
+		for _, stream := range streams {
+			for _, chat := range opened.Chats {
+				all = append(all, proto.LaneConsumers(chat.Name(), stream)...)
+			}
+			for _, s := range opened.Sinks {
+				all = append(all, proto.SinkConsumer(s.Name(), stream))
+			}
 		}
-	}
-	if c.Webhook.Enabled() {
-		all = append(all, proto.SinkConsumer("webhook"))
 	}
 	return all
 }
 
-// Chats returns the names of the chats that c delivers to.
+// Chats returns the names of the chats that c delivers to. The settings must be
+// valid.
 func (c Config) Chats() []string {
 	var names []string
-	if c.Telegram.Enabled() {
-		for _, chat := range c.Telegram.Chats() {
+	for _, opened := range c.opened() {
+		for _, chat := range opened.Chats {
 			names = append(names, chat.Name())
 		}
 	}
 	return names
 }
 
-// prints reports whether standard output is one of the sinks.
-func (c Config) prints() bool {
-	return c.Stdout == stdoutAlways || c.Stdout == stdoutAuto && !c.Telegram.Enabled() && !c.Webhook.Enabled()
+// opened are the sinks of settings that are valid, for their names.
+func (c Config) opened() []sink.Opened {
+	opened, err := c.Sinks.open(c.shared())
+	if err != nil {
+		return nil
+	}
+	return opened
 }
 
-func (c Config) stdout() *stdout.Sink {
-	out := c.Out
-	if out == nil {
-		out = os.Stdout
+// shared is what all sinks are given.
+func (c Config) shared() sink.Shared {
+	return sink.Shared{PerMinute: c.Alert.MaxPerMinute, Zone: c.zone(), Now: time.Now, Log: slog.New(slog.DiscardHandler)}
+}
+
+// printer is the sink that prints.
+func (c Config) printer() *stdout.Sink {
+	if c.Out != nil {
+		return c.Stdout.Open(c.Out)
 	}
-	format := stdout.Format(c.Format)
-	if c.Format == "auto" {
-		format = stdout.FormatLine
-		if render.IsTerminal(out) {
-			format = stdout.FormatCard
-		}
-	}
-	return stdout.New(out, format, render.ForFile(out, os.LookupEnv))
+	return c.Stdout.Open(os.Stdout)
 }
 
 // zone is the reader's time zone.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/internal/audit"
+	"github.com/openclaw-security/bus/services/internal/retry"
 	"github.com/openclaw-security/bus/services/notifier/internal/report"
 	"github.com/openclaw-security/bus/services/notifier/internal/sink"
 )
@@ -29,7 +31,7 @@ func (n *notifier) reportDaily(ctx context.Context, c *chat) error {
 		at = nextReport(at)
 	}
 	for {
-		if wait := at.Sub(n.now()); wait > 0 && !sleep(ctx, wait) {
+		if wait := at.Sub(n.now()); wait > 0 && retry.Sleep(ctx, wait) != nil {
 			return nil
 		}
 		// The message has the day's name: a report that was sent before a restart
@@ -40,7 +42,7 @@ func (n *notifier) reportDaily(ctx context.Context, c *chat) error {
 			return nil
 		case err != nil && n.now().Sub(at) < reportLate:
 			n.log.Warn("the daily report is delayed", "err", err, "sink", c.Name())
-			if !sleep(ctx, reportRetry) {
+			if retry.Sleep(ctx, reportRetry) != nil {
 				return nil
 			}
 			continue
@@ -51,13 +53,13 @@ func (n *notifier) reportDaily(ctx context.Context, c *chat) error {
 
 // report sends a report of the day that ends at a time.
 func (n *notifier) report(ctx context.Context, c *chat, id string, end time.Time) error {
-	r, err := report.Make(ctx, n.conn, n.prices, end.AddDate(0, 0, -1), end)
+	r, err := report.Make(ctx, n.conn, audit.Client{Conn: n.conn}, end.AddDate(0, 0, -1), end)
 	if err != nil {
 		return err
 	}
 	_, err = c.delivery.Enqueue(ctx, id, sink.Batch{
 		Kind:   proto.DeliveryReport,
-		Text:   r.Text(n.cfg.zone(), n.prices.AsOf),
+		Text:   r.Text(n.cfg.zone()),
 		First:  r.From,
 		Last:   r.To,
 		Silent: true,

@@ -3,8 +3,12 @@ package notifier
 import (
 	"context"
 	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,11 +18,11 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
-	"github.com/openclaw-security/bus/services/internal/bustest"
 	"github.com/openclaw-security/bus/services/internal/config"
 	"github.com/openclaw-security/bus/services/internal/daemon"
 	"github.com/openclaw-security/bus/services/internal/silence"
 	"github.com/openclaw-security/bus/services/notifier/internal/sink"
+	"github.com/openclaw-security/bus/services/testing/bustest"
 )
 
 // rig is a bus with a source that publishes alerts.
@@ -59,7 +63,7 @@ func (r *rig) publishEvent(e *proto.Event) {
 // consumer is the durable, as the notifier has it.
 func (r *rig) consumer() *bus.Consumer {
 	r.t.Helper()
-	c, err := r.bus.Conn(r.t, Role).Bind(r.t.Context(), proto.StreamAlerts, proto.DurableNotifierStdout)
+	c, err := r.bus.Conn(r.t, Role).Bind(r.t.Context(), proto.AlertsStream(bustest.Suricata), proto.DurableNotifierStdout)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -175,6 +179,62 @@ func TestUndecodableAlertBecomesADeadLetter(t *testing.T) {
 	}
 }
 
+// A payload that claims less than its subject, or to be of another host and source,
+// gets past no sink, and no reader of one sees what it claims.
+func TestNoPayloadContradictsItsSubject(t *testing.T) {
+	e := proto.Event{ID: strings.Repeat("0", 32), Time: time.Date(2026, 11, 22, 7, 9, 3, 0, time.UTC), Host: "elsewhere", Source: bustest.Tracee, Kind: "alert", Title: "played down"}
+	e.SetSeverity(proto.SeverityInfo)
+	payload := e.AppendJSON(nil)
+
+	lacks := func(text string, want ...string) bool {
+		named := strings.Contains(text, "elsewhere") || strings.Contains(text, bustest.Tracee)
+		return named || slices.ContainsFunc(want, func(w string) bool { return !strings.Contains(text, w) })
+	}
+	stored := []string{`"severity":"critical","severity_id":5`, `"host":"box1","source":"suricata"`, `"` + proto.TagNameMismatch + `"`}
+	for format, want := range map[string][]string{
+		"card": {"CRITICAL", "suricata", "box1"}, "line": {"CRITICAL", "suricata"}, "json": stored,
+	} {
+		t.Run("standard output as "+format, func(t *testing.T) {
+			r := newRig(t)
+			path := filepath.Join(t.TempDir(), "out")
+			out, err := os.Create(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { out.Close() }) // after the notifier has ended
+			r.publish(proto.SeverityCritical, payload)
+			r.run(out, "NOTIFIER_FORMAT="+format)
+			r.settled(r.consumer(), 1)
+			if got, err := os.ReadFile(path); err != nil || lacks(string(got), want...) {
+				t.Errorf("printed %q, %v; want %q in it", got, err, want)
+			}
+		})
+	}
+	for format, want := range map[string][]string{
+		"json": stored, "cloudevents": append(stored, `"subject":"security.alert.box1.suricata.alert.critical"`, `"source":"/openclaw-security/box1/suricata"`),
+	} {
+		t.Run("webhook as "+format, func(t *testing.T) {
+			var durables []proto.Consumer
+			for _, stream := range bustest.AlertStreams() {
+				durables = append(durables, proto.SinkConsumer("webhook", stream))
+			}
+			b := bustest.Start(t, bustest.Durables(durables...), bustest.Provision(bus.ProvisionConfig{Consumers: durables}))
+			r := &rig{t, b, b.Conn(t, bus.ShipperRole(bustest.Suricata))}
+			posted := make(chan string, 10)
+			receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, q *http.Request) {
+				body, _ := io.ReadAll(q.Body)
+				posted <- string(body)
+			}))
+			defer receiver.Close()
+			r.publish(proto.SeverityCritical, payload)
+			r.run(nil, "WEBHOOK_URL="+receiver.URL, "WEBHOOK_FORMAT="+format)
+			if got := <-posted; lacks(got, want...) {
+				t.Errorf("posted %q, want %q in it", got, want)
+			}
+		})
+	}
+}
+
 // fakeSink takes what onDeliver lets it take.
 type fakeSink struct {
 	onDeliver func(e *proto.Event, repeated bool) error
@@ -182,7 +242,7 @@ type fakeSink struct {
 
 var _ sink.Sink = (*fakeSink)(nil)
 
-func (*fakeSink) Name() string { return "fake" }
+func (*fakeSink) Name() string { return "stdout" } // which has a durable
 func (f *fakeSink) Deliver(_ context.Context, e *proto.Event, _ []byte, repeated bool) error {
 	return f.onDeliver(e, repeated)
 }
@@ -196,16 +256,16 @@ func TestNothingIsAcknowledgedThatWasNotTaken(t *testing.T) {
 
 	ready := daemon.NewReadiness()
 	deliver := func(to sink.Sink) (stop func()) {
-		f := &feed{
-			consumer: c,
-			sink:     to,
-			least:    proto.SeverityMedium,
-			silences: silence.NewKeeper(r.bus.Conn(t, Role), bustest.Log(t)),
+		conn := r.bus.Conn(t, Role)
+		n := &notifier{
+			cfg:      Config{Alert: Alert{MinSeverity: proto.SeverityMedium}},
+			conn:     conn,
+			silences: silence.NewKeeper(conn, bustest.Log(t)),
 			log:      bustest.Log(t),
-			ready:    func(err error) { ready.Set("fake", err) },
-			metrics:  newMetrics(prometheus.NewRegistry()),
+			rt:       daemon.Runtime{Log: bustest.Log(t), Metrics: prometheus.NewRegistry(), Ready: ready},
+			now:      time.Now,
 		}
-		return r.background(f.run)
+		return r.background(func(ctx context.Context) error { return n.feed(ctx, to) })
 	}
 	tried := make(chan struct{}, 100)
 	stop := deliver(&fakeSink{onDeliver: func(*proto.Event, bool) error {

@@ -4,17 +4,21 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/openclaw-security/bus/proto"
-	"github.com/openclaw-security/bus/services/internal/ask"
 	"github.com/openclaw-security/bus/services/internal/bus"
-	"github.com/openclaw-security/bus/services/internal/bustest"
 	"github.com/openclaw-security/bus/services/internal/config"
+	"github.com/openclaw-security/bus/services/internal/request"
+	"github.com/openclaw-security/bus/services/internal/selection"
 	"github.com/openclaw-security/bus/services/internal/silence"
-	"github.com/openclaw-security/bus/services/internal/telegramtest"
+	"github.com/openclaw-security/bus/services/notifier/api"
+	"github.com/openclaw-security/bus/services/testing/bustest"
+	"github.com/openclaw-security/bus/services/testing/configtest"
+	"github.com/openclaw-security/bus/services/testing/telegramtest"
 )
 
 // chatRig is a bus, a stand-in for Telegram and the settings of a notifier
@@ -41,8 +45,8 @@ func newChatRig(t *testing.T, environ ...string) *chatRig {
 	if err := config.Load(&cfg, r.environ); err != nil {
 		t.Fatal(err)
 	}
-	durables := cfg.Consumers()
-	b := bustest.Start(t, bustest.Durables(durables...), bustest.Plan(bus.Plan{Consumers: durables}))
+	durables := cfg.Consumers(bustest.AlertStreams())
+	b := bustest.Start(t, bustest.Durables(durables...), bustest.Provision(bus.ProvisionConfig{Consumers: durables}))
 	r.rig = &rig{t, b, b.Conn(t, bus.ShipperRole(bustest.Suricata))}
 	r.operator = b.Conn(t, bus.RoleOperator)
 	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
@@ -78,61 +82,89 @@ func TestDeliversToTelegram(t *testing.T) {
 	if printed, err := os.ReadFile(r.out.Name()); err != nil || len(printed) != 0 {
 		t.Errorf("printed as well: %s, %v", printed, err)
 	}
-	var deliveries []*bus.Stored
-	bustest.Eventually(t, "the delivery is recorded", func() bool {
-		deliveries = nil
+	bustest.Eventually(t, "the delivery of the alert is recorded", func() bool {
+		var records string
 		for m, err := range r.operator.History(t.Context(), proto.StreamDeliveries, proto.DeliveriesPrefix+".>", bus.Start{}) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			deliveries = append(deliveries, m)
+			records += string(m.Data)
 		}
-		return len(deliveries) == 1
+		return strings.Contains(records, `"kind":"cards"`) && strings.Contains(records, `"first":2`)
 	})
-	if !strings.Contains(string(deliveries[0].Data), `"kind":"cards"`) || !strings.Contains(string(deliveries[0].Data), `"first":2`) {
-		t.Errorf("recorded %s", deliveries[0].Data)
+}
+
+// What a chat says that refuses every form of a message is about the chat, also if
+// this version does not know the words: the alert waits in its fullest form, over a
+// restart, until the chat works again.
+func TestChatRefusesForReasonsUnknown(t *testing.T) {
+	for _, description := range []string{
+		"Bad Request: CHANNEL_INVALID", "Logged out", "Bad Request: ALLOW_PAYMENT_REQUIRED_10",
+		"Bad Request: the message can't be sent", "Bad Request: MERCURY_RETROGRADE",
+	} {
+		t.Run(description, func(t *testing.T) {
+			t.Parallel()
+			r := newChatRig(t)
+			if err := r.telegram.Script("error 400 " + description + " x3"); err != nil {
+				t.Fatal(err)
+			}
+			r.alert(proto.SeverityCritical, "metadata service reached")
+			stop := r.start()
+			bustest.Eventually(t, "each form of the message is refused", func() bool { return r.telegram.Pending() == 0 })
+			stop()
+			r.start()
+			bustest.Eventually(t, "the alert is accepted", func() bool { return len(r.telegram.Messages()) > 0 })
+			if m := r.telegram.Messages()[0]; !strings.Contains(m.Text, "metadata service reached") || len(m.Entities) == 0 {
+				t.Errorf("got %+v", m)
+			}
+		})
 	}
 }
 
-func TestOperatorAsks(t *testing.T) {
+func TestRequestsOfTheOperator(t *testing.T) {
 	r := newChatRig(t)
 	r.alert(proto.SeverityHigh, "some time ago")
 	r.start()
 	r.messages(1)
 
-	askFor := func(a ask.Ask) ask.Ask {
-		t.Helper()
-		if err := ask.Put(t.Context(), r.operator, chatName, a); err != nil {
-			t.Fatal(err)
-		}
-		answered, err := ask.Wait(t.Context(), r.operator, chatName, a.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return answered
+	if o := requested(r, api.SendTest, api.Test{Chat: chatName}); o.State != request.Done || o.Result.Chat != "48151623" || o.Result.MessageID != "2" || !strings.Contains(r.messages(2)[1].Text, "This is a test.") {
+		t.Errorf("test: %+v", o)
 	}
-	if a := askFor(ask.New(ask.Test)); a.State != ask.Done || !strings.Contains(r.messages(2)[1].Text, "This is a test.") {
-		t.Errorf("test: %+v", a)
-	}
-	replay := ask.New(ask.Replay)
-	replay.Selection = &ask.Selection{From: time.Now().Add(-time.Hour), To: time.Now(), Source: "suricata", Matcher: `$.title =~ "time ago"`}
-	if a := askFor(replay); a.State != ask.Done || !strings.Contains(a.Detail, "1 alerts") {
-		t.Errorf("replay: %+v", a)
+	replay := api.Replay{Chat: chatName, Selection: selection.Selection{From: time.Now().Add(-time.Hour), To: time.Now(), Source: "suricata", Matcher: `$.title =~ "time ago"`}}
+	if o := requested(r, api.SendReplay, replay); o.State != request.Done || o.Result.Alerts != 1 || o.Result.Sent.MessageID == "" {
+		t.Errorf("replay: %+v", o)
 	}
 	if m := r.messages(3)[2]; !strings.Contains(m.Text, "REPLAY") || !strings.Contains(m.Text, "some time ago") {
 		t.Errorf("replayed %q", m.Text)
 	}
-	replay.ID, replay.Selection.Source = "other", "tracee"
-	if a := askFor(replay); a.State != ask.Done || a.Detail != "there is nothing to send" {
-		t.Errorf("replay of nothing: %+v", a)
+	replay.Selection.Source = "tracee"
+	if o := requested(r, api.SendReplay, replay); o.State != request.Done || o.Result != (api.Replayed{}) {
+		t.Errorf("replay of nothing: %+v", o)
 	}
-	replay.ID, replay.Selection.Matcher = "faulty", "$.title =="
-	if a := askFor(replay); a.State != ask.Failed || !strings.Contains(a.Detail, "the filter") {
-		t.Errorf("replay by a faulty filter: %+v", a)
+	replay.Selection.Matcher = "$.title =="
+	if o := requested(r, api.SendReplay, replay); o.State != request.Failed || !strings.Contains(o.Reason, "the matcher") {
+		t.Errorf("replay by a faulty filter: %+v", o)
 	}
-	if a := askFor(ask.Ask{ID: "x", Kind: "dance"}); a.State != ask.Failed || !strings.Contains(a.Detail, "dance") {
-		t.Errorf("something unknown: %+v", a)
+	if o := requested(r, request.Kind[api.Test, api.Sent]("dance"), api.Test{}); o.State != request.Failed || !strings.Contains(o.Reason, "dance") {
+		t.Errorf("something unknown: %+v", o)
 	}
+	if o := requested(r, api.SendTest, api.Test{Chat: "telegram-0"}); o.State != request.Failed || !strings.Contains(o.Reason, "telegram-0") {
+		t.Errorf("another chat: %+v", o)
+	}
+}
+
+// requested makes a request as the operator, and returns what came of it.
+func requested[B, R any](r *chatRig, kind request.Kind[B, R], body B) request.Outcome[R] {
+	r.t.Helper()
+	q, err := request.New(kind, body, time.Hour)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	o, err := request.Do(r.t.Context(), r.operator, api.Service, q)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return o
 }
 
 func TestDeadLettersAreRetried(t *testing.T) {
@@ -141,14 +173,8 @@ func TestDeadLettersAreRetried(t *testing.T) {
 	r.start()
 	// The chat is told that there is one.
 	r.messages(1)
-	a := ask.New(ask.Retry)
-	a.Dead = []uint64{1, 99}
-	if err := ask.Put(t.Context(), r.operator, chatName, a); err != nil {
-		t.Fatal(err)
-	}
-	answered, err := ask.Wait(t.Context(), r.operator, chatName, a.ID)
-	if err != nil || answered.State != ask.Done {
-		t.Fatalf("%+v, %v", answered, err)
+	if o := requested(r, api.SendDead, api.Dead{Chat: chatName, Sequences: []uint64{1, 99}}); o.State != request.Done || !slices.Equal(o.Result.Unreadable, []uint64{1}) || !slices.Equal(o.Result.Gone, []uint64{99}) || o.Result.Sent.MessageID == "" {
+		t.Fatalf("%+v", o)
 	}
 	m := r.messages(2)[1]
 	if !strings.Contains(m.Text, "Dead letter 1") || !strings.Contains(m.Text, "no dead letter 99") {
@@ -281,5 +307,40 @@ func TestQuietHours(t *testing.T) {
 		if _, err := parseQuiet(faulty); err == nil {
 			t.Errorf("%q is accepted", faulty)
 		}
+	}
+}
+
+func TestSettings(t *testing.T) {
+	var cfg Config
+	if err := config.Load(&cfg, nil); err != nil {
+		t.Fatal(err)
+	}
+	if want := (Alert{MaxPerMinute: 10, MinSeverity: proto.SeverityMedium}); cfg.Alert != want {
+		t.Errorf("got %+v, want %+v", cfg.Alert, want)
+	}
+	if len(cfg.Chats()) > 0 || len(cfg.Consumers(bustest.AlertStreams())) > 0 {
+		t.Errorf("chats %v and durables %v without settings", cfg.Chats(), cfg.Consumers(bustest.AlertStreams()))
+	}
+	for _, key := range config.Keys(cfg) {
+		if !strings.HasSuffix(key.Doc, ".") {
+			t.Errorf("%s has no documentation sentence: %q", key.Name, key.Doc)
+		}
+		if want := map[string]string{"TELEGRAM_API": "https://api.telegram.org", "WEBHOOK_FORMAT": "json"}[key.Name]; want != "" && key.Default != want {
+			t.Errorf("%s is %s by default", key.Name, key.Default)
+		}
+	}
+}
+
+func TestAlertSettings(t *testing.T) {
+	for _, test := range []struct{ name, env, fault string }{
+		{"rate of 1", "ALERT_MAX_PER_MINUTE=1", ""},
+		{"rate of 60", "ALERT_MAX_PER_MINUTE=60", ""},
+		{"rate of 0", "ALERT_MAX_PER_MINUTE=0", "ALERT_MAX_PER_MINUTE: 0 is not between 1 and 60"},
+		{"rate of 61", "ALERT_MAX_PER_MINUTE=61", "ALERT_MAX_PER_MINUTE: 61 is not between 1 and 60"},
+		{"severity", "ALERT_MIN_SEVERITY=urgent", `ALERT_MIN_SEVERITY: "urgent": severity "urgent" is none of info, low, medium, high, critical`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			configtest.Faults(t, new(Alert), test.env, test.fault)
+		})
 	}
 }

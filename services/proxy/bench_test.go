@@ -15,7 +15,7 @@ import (
 
 // BenchmarkHandler is what the proxy itself does to a request whose history it
 // has seen: neither sockets to the client nor NATS are in it. What a provider and
-// the network cost is measured by internal/benchproxy.
+// the network cost is measured by services/testing/bench/proxy.
 func BenchmarkHandler(b *testing.B) {
 	for _, turns := range []int{1, 200} {
 		b.Run(fmt.Sprintf("%d turns", turns), func(b *testing.B) { benchmarkHandler(b, turns) })

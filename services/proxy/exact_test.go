@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -11,21 +10,20 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/openclaw-security/bus/proto"
-	"github.com/openclaw-security/bus/services/internal/llmtest"
 	"github.com/openclaw-security/bus/services/proxy/internal/detect"
+	"github.com/openclaw-security/bus/services/testing/llmtest"
+	"github.com/openclaw-security/bus/services/testing/testenv"
 )
 
-var exchanges = flag.Int("exchanges", 25, "how many random exchanges TestBytesAreExact makes with each API")
-
-// TestBytesAreExact sends random requests, and has them answered with random
+// TestBytesAreExact sends random requests, TEST_EXCHANGES to each API, and has them answered with random
 // bytes: what the provider receives and what the client receives is what the
 // other side sent, save for the usage that is asked for in a Chat Completions
 // stream, the chunk that tells it, and the key.
 func TestBytesAreExact(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed, exchanges := testenv.Seed(t), testenv.Count(t, "TEST_EXCHANGES", 25)
 	watched := func(c *Config) {
 		c.Detections = make(detect.Modes)
 		for _, rule := range detect.Rules() {
@@ -39,7 +37,11 @@ func TestBytesAreExact(t *testing.T) {
 	}{
 		{"as it comes", func(*testing.T, *Config) {}, false},
 		{"every detection, the key redacted", func(_ *testing.T, c *Config) { watched(c) }, true},
-		{"every detection and the guard", func(t *testing.T, c *Config) { watched(c); use(c, startStub(t)) }, false},
+		{"every detection and the guard", func(t *testing.T, c *Config) {
+			watched(c)
+			use(c, startStub(t))
+			c.Guard.Timeout = time.Minute // under load, too
+		}, false},
 	} {
 		t.Run(setting.name, func(t *testing.T) {
 			provider := &scripted{}
@@ -48,7 +50,7 @@ func TestBytesAreExact(t *testing.T) {
 				t.Run(api, func(t *testing.T) {
 					random := rand.New(rand.NewPCG(seed, uint64(i)))
 					redacted := 0
-					for n := range *exchanges {
+					for n := range exchanges {
 						w := &writer{Rand: random, escapes: random.IntN(4) == 0}
 						redacted += r.exchange(t, w, provider, api, setting.echoes)
 						if t.Failed() {
@@ -87,8 +89,8 @@ func (r *rig) exchange(t *testing.T, w *writer, provider *scripted, api string, 
 	if sent != body {
 		t.Errorf("%s: the provider has received\n%s\nthe client has sent\n%s", path, excerpt(sent, body), excerpt(body, sent))
 	}
-	redacted = strings.Count(want, llmtest.Key)
-	want = strings.ReplaceAll(want, llmtest.Key, "[redacted]")
+	redacted = len(anyKey.FindAllString(want, -1))
+	want = anyKey.ReplaceAllString(want, "[redacted]")
 	if got.body != want || got.err != nil || got.status != given.status || got.header.Get("Content-Type") != given.contentType {
 		t.Errorf("%s: the client has received %d %q %v\n%s\nthe provider has sent %d %q\n%s", path,
 			got.status, got.header.Get("Content-Type"), got.err, excerpt(got.body, want), given.status, given.contentType, excerpt(want, got.body))
@@ -101,6 +103,15 @@ func (r *rig) exchange(t *testing.T, w *writer, provider *scripted, api string, 
 
 // escapedLetter is an escape of what could be in a name, and needs none.
 var escapedLetter = regexp.MustCompile(`\\u00[567]`)
+
+// anyKey is the key, with any of its letters escaped.
+var anyKey = func() *regexp.Regexp {
+	var pattern strings.Builder
+	for _, c := range []byte(llmtest.Key) {
+		fmt.Fprintf(&pattern, `(?:%s|(?i:\\u%04x))`, regexp.QuoteMeta(string(c)), c)
+	}
+	return regexp.MustCompile(pattern.String())
+}()
 
 // excerpt is the place in s where it begins to differ from other.
 func excerpt(s, other string) string {

@@ -1,40 +1,33 @@
 package proxy
 
 import (
+	"bytes"
 	"cmp"
-	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
+	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
+	"mime"
 	"net/http"
+	"slices"
 	"strings"
-	"time"
+	"sync"
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/proxy/internal/answer"
 	"github.com/openclaw-security/bus/services/proxy/internal/detect"
 	"github.com/openclaw-security/bus/services/proxy/internal/forward"
-	"github.com/openclaw-security/bus/services/proxy/internal/guard"
 	"github.com/openclaw-security/bus/services/proxy/internal/inspect"
+	"github.com/openclaw-security/bus/services/proxy/internal/limit"
 	"github.com/openclaw-security/bus/services/proxy/internal/llmapi"
+	"github.com/openclaw-security/bus/services/proxy/internal/policy"
+	"github.com/openclaw-security/bus/services/proxy/internal/spool"
 )
 
-// headerRequestID tells the client which audit record is about its request.
+// headerRequestID names to the client which audit record is about its request.
 const headerRequestID = "X-Secbus-Request-Id"
 
-// Bounds of what a record holds: all of it is foreign, and the bus takes no
-// message without an end.
-const (
-	maxName     = 200 // bytes of a name
-	maxCalls    = 500 // tool calls; the rest is counted
-	maxFindings = 200 // each is an alert of its own all the same
-)
-
-// exchange is one request on its way through the proxy.
+// exchange is one request on its way through the proxy: transport, and nothing
+// else. What may pass is decided by policy, what is known of it is in the record.
 type exchange struct {
 	p        *proxy
 	w        http.ResponseWriter
@@ -43,293 +36,343 @@ type exchange struct {
 	endpoint *endpoint
 	body     []byte
 	request  *inspect.Request // nil where the body is not understood
-	text     *detect.Text
-	reader   *answer.Reader // nil until the answer has begun
-	record   proto.Audit
-	content  *content // nil unless content is recorded
+	reader   *answer.Reader   // nil until the answer has begun
+	record   *record
+	judge    *judge
+	lease    *limit.Lease
 
-	findings   int   // made so far
-	addedUsage bool  // the proxy has asked for a usage chunk that the client did not ask for
-	stopped    error // why the answer's text may not go on
+	inspected int64 // bytes taken for the inspection
+	pieces    bool  // the client has asked Gemini for arguments in pieces
+	usage     usageAsk
 }
 
-// begin makes an exchange of a request that has come in.
-func (p *proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
-	var id [16]byte
-	rand.Read(id[:]) // never fails: crypto/rand aborts the program instead
-	x := &exchange{p: p, w: w, r: r}
-	x.record = proto.Audit{
-		RequestID: hex.EncodeToString(id[:]),
-		Time:      p.now().UTC(),
-		Host:      p.host,
-		Source:    source,
-		Kind:      "request",
-		ClassUID:  proto.ClassUIDAPIActivity,
-		Client:    clientAddress(r),
-		Method:    clip(r.Method),
-		Path:      clip(r.URL.Path),
-	}
-	w.Header().Set(headerRequestID, x.record.RequestID)
-	return x
+// usageAsk is what an exchange has done about the usage of a stream of Chat Completions, for
+// which its client has not asked.
+type usageAsk struct {
+	open bool   // the client has left it open
+	body []byte // what was sent with a request for it, until there is an answer; else nil
+	mode answer.UsageMode
 }
 
-// refuse answers a request that goes no further, and records that.
-func (x *exchange) refuse(decision proto.Decision, e llmapi.Error) {
-	x.record.Decision, x.record.Status = decision, e.Status
-	if x.record.Reason == "" {
-		x.record.Reason = clip(e.Message)
+// ServeHTTP serves one request.
+//
+//	request ─▶ admit ─▶ read ─▶ inspect ─▶ judge.request ─▶ record.start ─▶ forward ─▶ provider
+//	             │        │        │            │                │                        │
+//	             └────────┴────────┴── refuse ──┴────────────────┘                        │
+//	                                     │                                                ▼
+//	client ◀────────── llmapi.Error.Write┘                                              answer
+//	client ◀─────────────────────────────────── answer.Reader ◀───────────────────────────┘
+//	                                              ├─ each tool call ─▶ judge.toolCall ─┐
+//	                                              ├─ text ─▶ judge.answered ───────────┤
+//	                                              └◀─ an error ends the answer ◀───────┘
+func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if isProbe(r) {
+		p.access.Hosts().Handler(http.HandlerFunc(p.health)).ServeHTTP(w, r)
+		return
 	}
-	forward.WriteError(x.w, cmp.Or(x.route.Provider, llmapi.Provider(x.p.endpoints[0].Provider)), e)
-	x.finish()
+	p.metrics.inFlight.Inc()
+	defer p.metrics.inFlight.Dec()
+	rec := p.records.begin(r)
+	w.Header().Set(headerRequestID, rec.RequestID)
+	x := &exchange{p: p, w: w, r: r, record: rec, judge: &judge{detector: p.detector, guard: p.guard, record: rec}}
+
+	if err := x.admit(); err != nil {
+		x.refuse(err)
+		return
+	}
+	x.lease = p.memory.Lease(rec.Client)
+	defer x.lease.Close()
+	for _, step := range []func() error{x.read, x.inspect, x.judgeRequest, x.start} {
+		if err := step(); err != nil {
+			x.refuse(err)
+			return
+		}
+	}
+	x.forward()
+}
+
+// admit finds out which client sent the request, and to which provider it goes.
+func (x *exchange) admit() error {
+	client, refused := x.p.access.Check(x.r)
+	if client != "" {
+		x.record.Client = client
+	}
+	route, noRoute := x.p.routes.Match(x.r)
+	x.route = route
+	if e := cmp.Or(refused, noRoute); e != nil {
+		return policy.Refused(*e)
+	}
+	x.endpoint = x.p.endpoint(route.Provider)
+	if x.endpoint.NeedsKey && x.endpoint.Key.IsZero() {
+		return policy.NoKey(x.endpoint.Provider, x.endpoint.KeySetting)
+	}
+	return nil
+}
+
+// read reads the body.
+func (x *exchange) read() error {
+	if err := x.Take(exchangeWeight); err != nil {
+		return err
+	}
+	body, err := forward.ReadBody(x.w, x.r, x.p.cfg.MaxBody, x)
+	if refused, ok := errors.AsType[llmapi.Error](err); ok && !errors.As(err, new(*policy.Verdict)) {
+		return policy.Refused(refused)
+	}
+	if err != nil {
+		return err
+	}
+	x.body = body
+	x.record.RequestBytes = int64(len(body))
+	return nil
+}
+
+// Take implements [forward.Room]: it takes from the memory of all exchanges.
+func (x *exchange) Take(n int64) error {
+	if err := x.lease.Take(x.r.Context(), n); err != nil {
+		return x.busy(err)
+	}
+	return nil
+}
+
+// Give implements [forward.Room].
+func (x *exchange) Give(n int64) { x.lease.Give(n) }
+
+// grow is Take and Give for an answer.
+func (x *exchange) grow(n int) error {
+	if n > 0 {
+		return x.Take(int64(n))
+	}
+	x.Give(int64(-n))
+	return nil
+}
+
+// busy is the verdict on a request, or an answer, for which there is no memory.
+func (x *exchange) busy(err error) error {
+	if x.r.Context().Err() != nil {
+		return policy.Gone(err)
+	}
+	what := "request"
+	if x.reader != nil {
+		what = "answer"
+	}
+	x.p.metrics.busy.WithLabelValues(what).Inc()
+	x.p.records.busy(x.record.Client, what)
+	return policy.Busy(err)
 }
 
 // inspect reads what the request holds.
 func (x *exchange) inspect() error {
-	x.record.RequestModel, x.record.Stream = clip(x.route.Model), x.route.Stream
-	if x.route.API == llmapi.None || len(x.body) == 0 && x.r.Method == http.MethodGet {
-		return nil
+	if x.route.Body == forward.JSON || x.route.Body == forward.OptionalJSON && len(x.body) > 0 {
+		x.inspected = inspect.Weight(x.body)
+		if err := x.lease.TakeLast(x.r.Context(), x.inspected); err != nil {
+			return x.busy(err)
+		}
+		request, err := inspect.Parse(x.route.API, x.body)
+		if err != nil {
+			x.record.describe(x.route, nil)
+			return policy.Malformed(err)
+		}
+		x.request = request
 	}
-	request, err := inspect.Parse(x.route.API, x.body)
-	if err != nil {
-		return err
-	}
-	x.request = request
-	x.record.RequestModel = clip(cmp.Or(request.Model, x.route.Model))
-	x.record.Stream = request.Stream || x.route.Stream
-	x.record.PromptHMAC = x.p.promptHMAC(request)
-	if x.p.cfg.AuditContent {
-		x.content = x.p.newContent(x.record.Client, request)
-	}
+	x.record.describe(x.route, x.request)
 	return nil
 }
 
-// judgeRequest returns why the request may not go on, nil if it may.
-func (x *exchange) judgeRequest(ctx context.Context) error {
+func (x *exchange) judgeRequest() error {
 	if x.request == nil {
 		return nil
 	}
-	if err := x.found(x.p.detector.Request(x.record.Client, x.request), ""); err != nil {
-		return err
-	}
-	if x.p.guard == nil {
-		return nil
-	}
-	texts := make([][]byte, 0, len(x.request.Segments))
-	for _, s := range x.request.Segments {
-		if s.Kind != inspect.KindData {
-			texts = append(texts, s.Text)
-		}
-	}
-	return x.askGuard(ctx, texts, "request", "")
+	return x.judge.request(x.r.Context(), x.request).Err()
 }
 
-// judgeCall returns why a tool call may not go on, nil if it may.
-func (x *exchange) judgeCall(call llmapi.ToolCall) error {
-	if err := x.found(x.p.detector.ToolCall(x.record.Client, call), call.Name); err != nil {
-		return err
-	}
-	if x.p.guard == nil {
-		return nil
-	}
-	text := append(append([]byte(call.Name), ' '), call.Arguments...)
-	return x.askGuard(x.r.Context(), [][]byte{text}, "tool_call", call.Name)
-}
-
-// askGuard has texts judged. The record keeps the worst verdict.
-func (x *exchange) askGuard(ctx context.Context, texts [][]byte, where, tool string) error {
-	v := x.p.guard.Check(ctx, texts)
-	if x.record.Guard == nil || v.Score >= x.record.Guard.Score || v.Err != nil {
-		x.record.Guard = &proto.Guard{Score: v.Score, Threshold: v.Threshold, Reason: v.Reason}
-		if v.Err != nil {
-			x.record.Guard.Error = clip(v.Err.Error())
+// start records that the request is about to go upstream.
+func (x *exchange) start() error {
+	if err := x.record.start(x.route, x.endpoint); err != nil {
+		v := policy.Unrecorded(x.p.cfg.AuditFull, errors.Is(err, spool.ErrFull))
+		if !v.Passes() {
+			x.p.records.unrecorded(v.Reason)
 		}
-	}
-	x.p.metrics.guard(v)
-	switch {
-	case v.Blocked && v.Err == nil:
-		x.found([]detect.Finding{{Rule: ruleGuard, Severity: proto.SeverityHigh, Where: where, Detail: guardDetail(v), Enforced: true}}, tool)
-		return x.blocked(fmt.Errorf("the guard says: %s", guardDetail(v)))
-	case v.Blocked:
-		return x.blocked(fmt.Errorf("the guard does not answer, and nothing passes unjudged: %w", v.Err))
+		return v.Err()
 	}
 	return nil
 }
 
-func guardDetail(v guard.Verdict) string {
-	return fmt.Sprintf("score %.2f: %s", v.Score, cmp.Or(v.Reason, "no reason given"))
-}
-
-// found records findings and tells the bus of each. It returns an error if one
-// of them is enforced.
-func (x *exchange) found(findings []detect.Finding, tool string) error {
-	var enforced error
-	for _, f := range findings {
-		if f.Enforced && enforced == nil {
-			enforced = x.blocked(fmt.Errorf("detection %s: %s", f.Rule, f.Detail))
-		}
-		if x.findings++; len(x.record.Findings) < maxFindings {
-			x.record.Findings = append(x.record.Findings, proto.Finding{Rule: f.Rule, Severity: f.Severity, Where: f.Where, Enforced: f.Enforced})
-		}
-		x.p.metrics.findings.WithLabelValues(f.Rule, fmt.Sprint(f.Enforced)).Inc()
-		x.p.alert(x.alert(f, tool))
+// refuse answers a request that goes no further, and records that.
+func (x *exchange) refuse(err error) {
+	v := policy.Withheld(err)
+	if v.Answer.Status == http.StatusServiceUnavailable {
+		x.w.Header().Set("Retry-After", "5")
 	}
-	return enforced
+	x.record.stop(v)
+	x.record.Status = v.Answer.Status
+	forward.Drained(x.w, x.r, func() {
+		v.Answer.Write(x.w, cmp.Or(x.route.Provider, llmapi.Provider(x.p.endpoints[0].Provider)), nil)
+		x.record.finish(x.route.API)
+	})
 }
 
 // forward sends the request on and the answer back.
 func (x *exchange) forward() {
-	body := x.body
+	body, held := x.body, int64(cap(x.body))
 	if x.route.API == llmapi.ChatCompletions && x.record.Stream && x.request != nil && !x.request.IncludeUsage {
-		body, x.addedUsage = withUsage(body)
+		body = x.askForUsage(body)
 	}
+	x.pieces = x.route.API == llmapi.GenerateContent && asksForPieces(body)
 	// A stream can take minutes; what was inspected is not needed any more.
 	x.body, x.request = nil, nil
+	x.Give(x.inspected)
+	var once sync.Once
+	sent := func() { once.Do(func() { x.Give(held) }) }
 	var outcome forward.Outcome
 	if x.route.WebSocket {
 		outcome = x.endpoint.upstream.Tunnel(x.w, x.r, x.route)
 	} else {
-		outcome = x.endpoint.upstream.Forward(x.w, x.r, forward.Exchange{Route: x.route, Body: body, Answer: x.answer})
+		exchange := forward.Exchange{Route: x.route, Body: body, Sent: sent, Room: x, Answer: x.answer}
+		if x.usage.body != nil {
+			exchange.Again = x.withoutUsage
+		}
+		outcome = x.endpoint.upstream.Forward(x.w, x.r, exchange)
 	}
-	x.note(outcome)
-	x.finish()
+	x.record.addOutcome(outcome)
+	if x.reader != nil {
+		result := x.reader.Result()
+		x.record.addResult(result)
+		x.addLeak(result.Blocked)
+		if x.usage.open && outcome.End == forward.Completed && outcome.Status == http.StatusOK && result.Blocked == nil {
+			x.endpoint.options.learn(x.record.RequestModel, x.usage.mode != answer.KeepUsage, result.UsageChunk)
+		}
+	}
+	x.record.finish(x.route.API)
 	if outcome.Abort {
 		panic(http.ErrAbortHandler)
 	}
 }
 
-// answer is what an answer's body passes through.
-func (x *exchange) answer(status int, header http.Header, body io.Reader) io.Reader {
-	if x.route.API == llmapi.None || status >= http.StatusBadRequest && !mayCall(header) {
+// addLeak adds what has been found where the reader has ended the answer for a value in
+// what is no text of the answer, such as an error or a member that no API documents.
+func (x *exchange) addLeak(blocked error) {
+	var forbidden *answer.ForbiddenError
+	if !errors.As(blocked, &forbidden) {
+		return
+	}
+	leak := x.p.leaks[forbidden.Value]
+	known := slices.ContainsFunc(x.record.Findings, func(f proto.Finding) bool {
+		return f.Rule == leak.Rule && f.Enforced
+	})
+	if !known {
+		x.judge.found([]detect.Finding{leak}, "")
+	}
+}
+
+// askForUsage is a body with a request for the usage, unless the upstream is known not to
+// take one or not to need one.
+func (x *exchange) askForUsage(body []byte) []byte {
+	ask, mode := x.endpoint.options.ask(x.record.RequestModel)
+	// The inspection has weighed as much as the copy that this makes.
+	with, added := withUsage(body)
+	if x.usage.open = added; !ask || !added {
 		return body
 	}
-	x.text = x.p.detector.Answer()
-	stream := isEventStream(header)
+	x.usage.body, x.usage.mode = with, mode
+	return with
+}
+
+// withoutUsage is the body as the client has sent it, if that is what an error is about.
+// Nothing has been processed then.
+func (x *exchange) withoutUsage(problem []byte) []byte {
+	if !x.endpoint.options.refuse(problem) || x.Take(int64(len(x.usage.body))) != nil {
+		return nil
+	}
+	x.usage.mode = answer.KeepUsage
+	return withoutUsage(x.usage.body)
+}
+
+// answer is what an answer's body passes through.
+func (x *exchange) answer(status int, header http.Header, body io.Reader) io.Reader {
+	x.usage.body = nil
+	failed := status >= http.StatusBadRequest
+	if charset := charsetOf(header); x.route.API != llmapi.None && !failed && !asciiCompatible(charset) {
+		return failing{answer.NotUTF8(charset)}
+	}
 	x.reader = answer.NewReader(body, answer.Options{
-		API:       x.route.API,
-		Stream:    stream,
-		Judge:     x.judgeCall,
-		Text:      x.watch,
+		API:    x.route.API,
+		Stream: forward.IsEventStream(header),
+		Failed: failed,
+		Judge: func(call llmapi.ToolCall) error {
+			call.Stored = x.r.Method == http.MethodGet
+			return x.judge.toolCall(x.r.Context(), call).Err()
+		},
+		Text:      func(t answer.Text) func([]byte) error { return x.judge.text(x.r.Context(), t) },
 		Forbidden: x.p.forbidden,
-		DropUsage: x.addedUsage,
+		Canceled:  x.r.Context().Err,
+		Grow:      x.grow,
+		Pieces:    x.pieces,
+		Usage:     x.usage.mode,
+		MaxCall:   int(x.p.cfg.MaxCall),
 	})
-	return &gated{x: x, stream: stream}
+	return x.reader
 }
 
-// mayCall reports whether an error's body is one that a client reads like an
-// answer. A gateway's page about an error is none, whatever is in it.
-func mayCall(h http.Header) bool {
-	media, _, _ := strings.Cut(h.Get("Content-Type"), ";")
-	media = strings.ToLower(strings.TrimSpace(media))
-	return media == "" || strings.HasSuffix(media, "json") || isEventStream(h)
-}
+// failing is the body of an answer that is refused.
+type failing struct{ err error }
 
-// watch looks at the answer's text before it goes on.
-func (x *exchange) watch(text []byte) {
-	if x.content != nil {
-		x.content.answer(text)
-	}
-	if err := x.found(x.text.Write(text), ""); err != nil && x.stopped == nil {
-		x.stopped = err
-	}
-}
+// Read implements io.Reader.
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// gated is the answer on its way to the client. What is refused in it becomes
-// an error in the provider's form: in place of a body, or at the end of a
-// stream.
-type gated struct {
-	x      *exchange
-	stream bool
-	last   []byte // what is still to be sent of the error that ends a stream
-	ended  bool
-}
-
-// Read implements [io.Reader]. An error of the type *refused is a
-// [forward.Refusal].
-func (g *gated) Read(p []byte) (int, error) {
-	if g.ended {
-		n := copy(p, g.last)
-		g.last = g.last[n:]
-		if n == 0 {
-			return 0, io.EOF
-		}
-		return n, nil
-	}
-	n, err := g.x.reader.Read(p)
-	if g.x.stopped != nil {
-		// What was read holds, or follows, the text that may not go on.
-		e := refusal(g.x.stopped)
-		if !g.stream {
-			return 0, &refused{e}
-		}
-		g.ended = true
-		g.last = append([]byte("\n\n"), e.Event(g.x.route.API)...)
-		return g.Read(p)
-	}
-	if r, ok := err.(*answer.Refused); ok {
-		return n, &refused{refusal(r)}
-	}
-	return n, err
-}
-
-// refused is an error that has an answer of its own.
-type refused struct{ e llmapi.Error }
-
-var _ forward.Refusal = (*refused)(nil)
-
-// Error is what the client is told.
-func (r *refused) Error() string { return r.e.Message }
-
-// Refusal implements [forward.Refusal].
-func (r *refused) Refusal() llmapi.Error { return r.e }
-
-// blocked is why something may not pass; its text is what the client is told.
-type blocked struct {
-	reason  error
-	request string // its id
-}
-
-// Error says where to look it up.
-func (b *blocked) Error() string {
-	return fmt.Sprintf("blocked by the security proxy: %s (request %s)", b.reason, b.request)
-}
-
-// Unwrap returns the reason.
-func (b *blocked) Unwrap() error { return b.reason }
-
-func (x *exchange) blocked(reason error) error { return &blocked{reason, x.record.RequestID} }
-
-// reason is what a record says of something that was blocked.
-func reason(err error) string {
-	var b *blocked
-	if errors.As(err, &b) {
-		return b.reason.Error()
-	}
-	return err.Error()
-}
-
-// refusal is the error for the client about something that was blocked. Its
-// status is 400 because a client takes that as final: it neither tries again
-// nor turns to another provider.
-func refusal(err error) llmapi.Error {
-	return llmapi.Error{Status: http.StatusBadRequest, Message: err.Error()}
-}
-
-// promptHMAC is a keyed hash of what the user said last. History is sent again
-// with every turn, so that a hash of all of it would never come twice.
-func (p *proxy) promptHMAC(r *inspect.Request) string {
-	last := -1
-	for i, s := range r.Segments {
-		if s.Role == inspect.RoleUser && s.Kind == inspect.KindText {
-			last = i
-		}
-	}
-	if last < 0 {
+// charsetOf is the charset that a body is declared to be in, in lower case.
+func charsetOf(h http.Header) string {
+	_, parameters, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if err != nil {
 		return ""
 	}
-	mac := hmac.New(sha256.New, p.hmacKey)
-	mac.Write(r.Segments[last].Text)
-	return hex.EncodeToString(mac.Sum(nil))
+	return strings.ToLower(parameters["charset"])
 }
 
-// since is a duration in seconds, as records have it.
-func seconds(d time.Duration) float64 { return d.Round(time.Microsecond).Seconds() }
+// asciiCompatible reports whether a client that goes by the charset reads the same
+// JSON as one that does not. Providers write UTF-8.
+func asciiCompatible(charset string) bool {
+	switch charset {
+	case "", "utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin1", "windows-1252":
+		return true
+	}
+	return false
+}
+
+// isProbe reports whether a request only asks whether the proxy is there, as monitors do
+// and clients before their first request. Such requests reach no provider and are not
+// recorded.
+//
+// Sources: https://github.com/chopratejas/headroom/issues/2032 (HEAD /),
+// https://github.com/router-for-me/CLIProxyAPI/issues/5905 (/api/hello).
+func isProbe(r *http.Request) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	switch r.URL.Path {
+	case "/", "/health", "/health/", "/healthz", "/livez", "/readyz", "/ping", "/api/hello":
+		return true
+	}
+	return false
+}
+
+// health answers with the three keys that are promised, and no more.
+func (p *proxy) health(w http.ResponseWriter, _ *http.Request) {
+	body, err := json.Marshal(struct {
+		Status       string `json:"status"`
+		GuardEnabled bool   `json:"guard_enabled"`
+		APIBase      string `json:"llm_api_base"`
+	}{"healthy", p.cfg.Guard.Enabled, p.endpoints[0].Base})
+	if err != nil { // three plain values always can be encoded
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = w.Write(body) // the only error is a client that has gone
+}
+
+// asksForPieces reports whether a body may ask Gemini for the arguments of function
+// calls in pieces.
+func asksForPieces(body []byte) bool {
+	return bytes.Contains(body, []byte(`"streamFunctionCallArguments"`)) || bytes.Contains(body, []byte(`"stream_function_call_arguments"`))
+}

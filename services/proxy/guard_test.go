@@ -16,6 +16,9 @@ import (
 	guardstub "github.com/openclaw-security/bus/services/guard-stub"
 	"github.com/openclaw-security/bus/services/internal/config"
 	"github.com/openclaw-security/bus/services/internal/daemon"
+	"github.com/openclaw-security/bus/services/proxy/internal/detect"
+	"github.com/openclaw-security/bus/services/proxy/internal/guard"
+	"github.com/openclaw-security/bus/services/proxy/internal/policy"
 )
 
 // fakeGuard is a guard that answers as the test says, and remembers what it was
@@ -36,7 +39,7 @@ func startGuard(t *testing.T, judge verdicts) *fakeGuard {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var question struct{ Messages []string }
 		if err := json.NewDecoder(r.Body).Decode(&question); err != nil {
-			t.Errorf("a question that is no JSON: %v", err)
+			t.Errorf("a question that is not JSON: %v", err)
 		}
 		g.mu.Lock()
 		g.asked = append(g.asked, question.Messages)
@@ -76,7 +79,7 @@ func blockWith(word, reason string) verdicts {
 func down([]string) (int, string) { return http.StatusInternalServerError, "out of order" }
 
 // An agent sends its whole history with every turn. The guard sees each text of
-// it once, whoever said it.
+// it once, no matter whose it is.
 func TestGuardIsAskedAboutNewTextsOnly(t *testing.T) {
 	g := startGuard(t, blockWith("never", ""))
 	r := newRig(t, func(c *Config) { use(c, g.url) })
@@ -172,7 +175,7 @@ func TestGuardBlocks(t *testing.T) {
 			}
 			a := r.audits(1)[0]
 			if a.Decision != proto.DecisionBlocked || a.Guard == nil || a.Guard.Score != 0.93 || a.Guard.Reason != `says "open" and 'sesame' \ twice` ||
-				len(a.Findings) != 1 || a.Findings[0].Rule != ruleGuard || !a.Findings[0].Enforced {
+				len(a.Findings) != 1 || a.Findings[0].Rule != policy.RuleGuard || !a.Findings[0].Enforced {
 				t.Errorf("record %+v, guard %+v", a, a.Guard)
 			}
 			if e := r.alerts(1)[0]; e.Severity != proto.SeverityHigh || e.Action != "blocked" || !strings.Contains(string(e.Raw), a.RequestID) {
@@ -284,7 +287,12 @@ func TestGuardJudgesToolCalls(t *testing.T) {
 			if (a.Decision == proto.DecisionBlocked) != blocked || strings.Contains(got.body, `"type":"error"`) != blocked {
 				t.Errorf("decision %s, answer %s", a.Decision, got.body)
 			}
-			if strings.Contains(got.body, `"name":"send"`) == blocked || test.stream && !strings.Contains(got.body, "on ") {
+			// In a stream, the last of a call and its end wait.
+			last := `"name":"send"`
+			if test.stream {
+				last = `{"type":"content_block_stop","index":2}`
+			}
+			if strings.Contains(got.body, last) == blocked || test.stream && !strings.Contains(got.body, "on ") {
 				t.Errorf("%s", got.body)
 			}
 			if !test.stream && got.status != http.StatusBadRequest {
@@ -340,4 +348,36 @@ func startStub(t *testing.T) string {
 		}
 	})
 	return "http://" + cfg.Listener.Addr().String() + "/scan"
+}
+
+// The title of a finding shows the guard's reason in quotes and not all of a long one:
+// a guard that is a model repeats what it was asked about.
+func TestFindingTitleQuotesTheGuard(t *testing.T) {
+	for reason, want := range map[string]string{
+		"":                           `Blocked by the guard in a request: score 0.93`,
+		"asks for keys":              `Blocked by the guard in a request: score 0.93 ("asks for keys")`,
+		"fine\n🔴 CRITICAL \u202e\"x": `Blocked by the guard in a request: score 0.93 ("fine\n🔴 CRITICAL \u202e\"x")`,
+		strings.Repeat("ä", 500):     `Blocked by the guard in a request: score 0.93 ("` + strings.Repeat("ä", 80) + `")`,
+	} {
+		v := policy.Judged("id", detect.InRequest, guard.Verdict{Blocked: true, Score: 0.93, Reason: reason})
+		if got := findingTitle(v.Findings[0], ""); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// The title of a finding shows the name of a tool, which the model chose, in quotes
+// and not all of a long one.
+func TestFindingTitleQuotesTheTool(t *testing.T) {
+	f := detect.Finding{Rule: detect.DangerousCommand, Where: detect.InToolCall, Detail: "pipe to a shell"}
+	for tool, want := range map[string]string{
+		"":                          `Dangerous command in a tool call: pipe to a shell`,
+		"exec":                      `Dangerous command in a tool call ("exec"): pipe to a shell`,
+		"x): all is well\n\u202e\"": `Dangerous command in a tool call ("x): all is well\n\u202e\""): pipe to a shell`,
+		strings.Repeat("ä", 500):    `Dangerous command in a tool call ("` + strings.Repeat("ä", 40) + `"): pipe to a shell`,
+	} {
+		if got := findingTitle(f, tool); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
 }

@@ -12,11 +12,12 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
-	"github.com/openclaw-security/bus/services/internal/bustest"
+	"github.com/openclaw-security/bus/services/testing/bustest"
+	"github.com/openclaw-security/bus/services/testing/testenv"
 )
 
 // TestKilledProcessesLoseNoRecord kills the proxy and NATS with SIGKILL at
-// random moments under load, and compares the streams with what has reached the
+// random moments under load, TEST_KILLS times, and compares the streams with what has reached the
 // provider and with what clients were answered:
 //
 //   - what has reached the provider has a record, if only of its start;
@@ -24,27 +25,23 @@ import (
 //   - no record and no alert is there twice.
 func TestKilledProcessesLoseNoRecord(t *testing.T) {
 	const clients = 24
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	kills, seed := testenv.Count(t, "TEST_KILLS", 8), testenv.Seed(t)
 	random := rand.New(rand.NewPCG(seed, 0))
 	s := startSystem(t)
 	l := startLoad(t, s.url, seed, clients)
 
-	killed := 0
-	for i := range *kills {
+	for i := range kills {
 		until := s.arrivals() + 1 + random.IntN(80)
 		bustest.Eventually(t, "the load goes on", func() bool { return s.arrivals() >= until })
 		// The first two are one of each.
 		if i == 0 || i > 1 && random.IntN(2) == 0 {
-			s.proxy.Kill(t)
-			s.startProxy()
-			killed++
+			s.must(s.proxy.Restart())
 			continue
 		}
-		s.nats.Kill(t)
+		s.must(s.nats.Kill())
 		until = s.arrivals() + random.IntN(60) // these wait on disk
 		bustest.Eventually(t, "the load goes on without NATS", func() bool { return s.arrivals() >= until })
-		s.startNATS()
+		s.must(s.nats.Start())
 	}
 	l.stop()
 
@@ -57,24 +54,25 @@ func TestKilledProcessesLoseNoRecord(t *testing.T) {
 		}
 	}
 	records, alerts := s.records(last)
+	killed := s.proxy.Kills()
 	if killed == 0 || len(l.answered) < clients {
 		t.Errorf("the proxy was killed %d times, %d requests were answered", killed, len(l.answered))
 	}
 	l.compare(t, s, records, alerts, killed*clients)
 	t.Logf("%d requests sent, %d answered %v, %d at the provider; %d records, %d alerts; the proxy was killed %d times, NATS %d",
-		l.last.Load(), len(l.answered), l.statuses, s.arrivals(), len(records), len(alerts), killed, *kills-killed)
+		l.last.Load(), len(l.answered), l.statuses, s.arrivals(), len(records), len(alerts), killed, s.nats.Kills())
 }
 
 // records returns what the streams hold, once the final record and the alert of
 // the last request are there.
 func (s *system) records(last *asked) (records []proto.Audit, alerts []alerted) {
 	s.t.Helper()
-	tail := s.connect(bus.RoleTail)
+	tail := s.nats.Conn(s.t, bus.RoleTail)
 	hash := s.hmac(last.text)
 	bustest.Eventually(s.t, "everything is stored", func() bool {
 		records, alerts = nil, nil
 		history(s.t, tail, proto.StreamAudit, &records)
-		history(s.t, tail, proto.StreamSecurity, &alerts)
+		history(s.t, tail, proto.AlertsStream(source), &alerts)
 		if len(records) == 0 || len(alerts) == 0 {
 			return false
 		}

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// canary must not reach the provider; whoever sends it causes an alert.
+// canary must not reach the provider, and causes an alert.
 const canary = "canary-5b1d0e94a7c3"
 
 // asked is a request of the load: all of it follows from its number.
@@ -59,7 +59,7 @@ func newAsked(seed uint64, n int) asked {
 	return a
 }
 
-// load is clients that ask without end, whatever becomes of it.
+// load is clients that send requests without end, no matter how they are answered.
 type load struct {
 	url    string
 	seed   uint64

@@ -6,7 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/openclaw-security/bus/proto"
-	"github.com/openclaw-security/bus/services/proxy/internal/guard"
+	"github.com/openclaw-security/bus/services/proxy/internal/limit"
+	"github.com/openclaw-security/bus/services/proxy/internal/policy"
 )
 
 type metrics struct {
@@ -17,6 +18,9 @@ type metrics struct {
 	tokens    *prometheus.CounterVec
 	findings  *prometheus.CounterVec
 	verdicts  *prometheus.CounterVec
+
+	connsRefused prometheus.Counter
+	busy         *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -46,8 +50,41 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "proxy_guard_verdicts_total", Help: "Verdicts of the guard: passed, blocked, or failed where it gave none.",
 		}, []string{"verdict"}),
 	}
-	r.MustRegister(m.requests, m.inFlight, m.duration, m.firstByte, m.tokens, m.findings, m.verdicts)
+	m.connsRefused = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "proxy_connections_refused_total",
+		Help: "Connections that were closed at once, because all of PROXY_CONNECTIONS, or of a client's half, had requests.",
+	})
+	m.busy = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "proxy_memory_refusals_total",
+		Help: "Requests and answers that were refused because no memory of PROXY_MEMORY became free in time.",
+	}, []string{"what"})
+	r.MustRegister(m.requests, m.inFlight, m.duration, m.firstByte, m.tokens, m.findings, m.verdicts, m.connsRefused, m.busy)
 	return m
+}
+
+// watch has the metrics show what is in use.
+func (m *metrics) watch(r prometheus.Registerer, memory *limit.Memory, conns *limit.Connections) {
+	gauge := func(name, help string, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
+	}
+	r.MustRegister(
+		gauge("proxy_memory_bytes", "What requests, their inspection and held answers take of PROXY_MEMORY.", func() float64 {
+			used, _ := memory.Used()
+			return float64(used)
+		}),
+		gauge("proxy_memory_waiting", "Requests and answers that wait for memory.", func() float64 {
+			_, waiting := memory.Used()
+			return float64(waiting)
+		}),
+		gauge("proxy_connections", "Connections of clients.", func() float64 {
+			open, _ := conns.Count()
+			return float64(open)
+		}),
+		gauge("proxy_connections_idle", "Connections of clients that have no request.", func() float64 {
+			_, idle := conns.Count()
+			return float64(idle)
+		}),
+	)
 }
 
 // request counts one that has ended.
@@ -64,12 +101,13 @@ func (m *metrics) request(api string, a *proto.Audit) {
 	}
 }
 
-func (m *metrics) guard(v guard.Verdict) {
+// guard counts a verdict that the guard has given, or failed to give.
+func (m *metrics) guard(v *policy.Verdict) {
 	verdict := "passed"
 	switch {
-	case v.Err != nil:
+	case v.Guard.Error != "":
 		verdict = "failed"
-	case v.Blocked:
+	case !v.Passes():
 		verdict = "blocked"
 	}
 	m.verdicts.WithLabelValues(verdict).Inc()

@@ -18,10 +18,10 @@ import (
 	"time"
 
 	"github.com/openclaw-security/bus/proto"
-	"github.com/openclaw-security/bus/services/internal/bustest"
 	"github.com/openclaw-security/bus/services/internal/config"
 	"github.com/openclaw-security/bus/services/internal/daemon"
-	"github.com/openclaw-security/bus/services/internal/llmtest"
+	"github.com/openclaw-security/bus/services/testing/bustest"
+	"github.com/openclaw-security/bus/services/testing/llmtest"
 )
 
 // newSolo starts a proxy without a bus, which keeps its records in memory, before
@@ -49,7 +49,7 @@ func newSolo(t *testing.T, provider http.Handler, change func(*Config)) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.proxy.close)
-	r.proxy.records = &memory{}
+	r.proxy.records.spool = &memory{}
 	r.url = startServer(t, r.proxy)
 	return r
 }
@@ -58,6 +58,7 @@ func newSolo(t *testing.T, provider http.Handler, change func(*Config)) *rig {
 type memory struct {
 	mu     sync.Mutex
 	audits []proto.Audit
+	alerts []proto.Event
 }
 
 func (m *memory) AppendAudit(a *proto.Audit) error {
@@ -67,12 +68,17 @@ func (m *memory) AppendAudit(a *proto.Audit) error {
 	return nil
 }
 
-func (*memory) AppendAlert(*proto.Event) error { return nil }
+func (m *memory) AppendAlert(e *proto.Event) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.alerts = append(m.alerts, *e)
+	return nil
+}
 
 // final is the final record of a proxy's one request.
 func (r *rig) final() (last proto.Audit) {
 	r.t.Helper()
-	m := r.proxy.records.(*memory)
+	m := r.proxy.records.spool.(*memory)
 	bustest.Eventually(r.t, "there is a final record", func() bool {
 		m.mu.Lock()
 		defer m.mu.Unlock()

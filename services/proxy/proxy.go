@@ -7,7 +7,7 @@
 //	             └─ refused ─┴────────┴────────┴─ blocked ──┘                               ▼
 //	client ◀────────── text at once, a tool call once it has been judged ◀────────────── answer
 //	                                         │
-//	                                         └─▶ final record, alerts ─▶ spool on disk ─▶ SECURITY_AUDIT, SECURITY
+//	                                         └─▶ final record, alerts ─▶ spool on disk ─▶ SECURITY_AUDIT, ALERTS_proxy
 //
 // The bytes that are inspected are the bytes that are forwarded. What reaches
 // the provider has a record before it does: a request without a final one was
@@ -23,76 +23,76 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/semaphore"
-
 	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/internal/httpserve"
+	"github.com/openclaw-security/bus/services/internal/retry"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
+
 	"github.com/openclaw-security/bus/services/internal/bus"
 	"github.com/openclaw-security/bus/services/internal/config"
 	"github.com/openclaw-security/bus/services/internal/daemon"
+	"github.com/openclaw-security/bus/services/internal/flood"
+	"github.com/openclaw-security/bus/services/internal/progress"
 	"github.com/openclaw-security/bus/services/internal/publish"
-	"github.com/openclaw-security/bus/services/proxy/internal/audit"
 	"github.com/openclaw-security/bus/services/proxy/internal/detect"
 	"github.com/openclaw-security/bus/services/proxy/internal/forward"
 	"github.com/openclaw-security/bus/services/proxy/internal/guard"
+	"github.com/openclaw-security/bus/services/proxy/internal/inspect"
+	"github.com/openclaw-security/bus/services/proxy/internal/limit"
 	"github.com/openclaw-security/bus/services/proxy/internal/llmapi"
+	"github.com/openclaw-security/bus/services/proxy/internal/spool"
 )
 
 // Role is the identity that the proxy connects as; source is its name on the bus.
 const (
 	Role   = bus.RoleProxy
-	source = audit.Source
+	source = spool.Source
 )
 
 const (
-	stopGrace    = 5 * time.Second  // for open requests when the proxy is told to stop
-	busRetry     = 10 * time.Second // after the bus has refused for good: somebody may provision it
-	readHeader   = 10 * time.Second
-	idleClient   = 2 * time.Minute
-	maxHeader    = 64 << 10
-	bodiesInHand = 256 << 20 // bytes of request bodies held at a time
+	stopGrace  = 5 * time.Second  // for open requests when the proxy stops
+	busRetry   = 10 * time.Second // after the bus has refused for good, about: somebody may provision it
+	readHeader = 10 * time.Second
+	idleClient = 2 * time.Minute
+	maxHeader  = 16 << 10
+
+	// exchangeWeight is what a request takes from its beginning to its end, in
+	// bytes: its header, both connections, and buffers of an answer.
+	exchangeWeight = 160 << 10
 )
 
 // endpoint is a provider that is configured.
 type endpoint struct {
-	config.LLMEndpoint
+	LLMEndpoint
 	upstream *forward.Upstream
+	options  *streamOptions
 	address  string
 	port     int
 }
 
 // proxy is the handler of all requests and what it works with.
 type proxy struct {
+	started   time.Time
 	cfg       Config
-	host      string
 	endpoints []*endpoint // the default one first
-	admission *forward.Admission
+	access    *forward.Access
 	routes    *forward.Table
 	detector  *detect.Detector
 	guard     *guard.Client // nil if there is none
 	forbidden [][]byte
-	log       *audit.Log
-	records   recorder // log, but in tests of what happens when it is full
-	out       *slog.Logger
+	leaks     []detect.Finding // what an answer that holds a forbidden value is found to be, by its index
+	spool     *spool.Spool
+	records   *records
+	log       *slog.Logger
 	metrics   *metrics
-	refusals  *refusals
-	contents  *contents
-	hmacKey   []byte
-	bodies    *semaphore.Weighted
-	now       func() time.Time
+	memory    *limit.Memory
+	conns     *limit.Connections
 }
-
-// recorder takes records and alerts. It does not block; after an error, which it
-// has counted and logged, what it was given is lost.
-type recorder interface {
-	AppendAudit(*proto.Audit) error
-	AppendAlert(*proto.Event) error
-}
-
-var _ recorder = (*audit.Log)(nil)
 
 // Run serves until ctx is done. It serves whether or not the bus can be reached;
 // it returns an error if it cannot serve, or if another proxy publishes under
@@ -113,6 +113,7 @@ func Run(ctx context.Context, cfg Config, rt daemon.Runtime) error {
 		ReadHeaderTimeout: readHeader,
 		IdleTimeout:       idleClient,
 		MaxHeaderBytes:    maxHeader,
+		ConnState:         p.conns.State,
 		ErrorLog:          slog.NewLogLogger(rt.Log.Handler(), slog.LevelDebug),
 	}
 	rt.Ready.Set("listening", nil)
@@ -130,9 +131,10 @@ func Run(ctx context.Context, cfg Config, rt daemon.Runtime) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer stopLogging()
-		return serve(ctx, server, listener)
+		return httpserve.Serve(ctx, p.conns.Listener(listener), server, nil, stopGrace) // refusals are recorded: see Access
 	})
 	group.Go(func() error { return p.publish(logging, rt) })
+	group.Go(func() error { return p.records.watchFloods(logging) })
 	return group.Wait()
 }
 
@@ -148,26 +150,6 @@ func (c Config) Listen(ctx context.Context) (net.Listener, error) {
 	return l, nil
 }
 
-// serve serves until ctx is done; open requests then have a short time to end.
-func serve(ctx context.Context, server *http.Server, listener net.Listener) error {
-	var stopped sync.WaitGroup
-	stopped.Add(1)
-	stop := context.AfterFunc(ctx, func() {
-		defer stopped.Done()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
-		defer cancel()
-		if server.Shutdown(ctx) != nil {
-			_ = server.Close()
-		}
-	})
-	err := server.Serve(listener)
-	if stop() {
-		return fmt.Errorf("serving: %w", err)
-	}
-	stopped.Wait()
-	return nil
-}
-
 // publish brings the records to the bus until ctx is done. While the bus
 // refuses, they wait.
 func (p *proxy) publish(ctx context.Context, rt daemon.Runtime) error {
@@ -175,51 +157,59 @@ func (p *proxy) publish(ctx context.Context, rt daemon.Runtime) error {
 	if err != nil {
 		return err
 	}
-	for {
-		err := p.publishOnce(ctx, bus.Options{
-			URL:     p.cfg.NATS.URL,
-			Key:     key,
-			Role:    Role,
-			Log:     rt.Log,
-			OnState: func(err error) { rt.Ready.Set("nats", err) },
-		})
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, publish.ErrFenced):
-			return fmt.Errorf("publishing records: %w; stop one of the two proxies, or give them different values of OPENCLAW_HOST", err)
-		}
-		rt.Ready.Set("nats", err)
-		rt.Log.Error("records are not published", "err", err, "retry_in", busRetry)
-		select {
-		case <-time.After(busRetry):
-		case <-ctx.Done():
-			return nil
-		}
+	options := bus.Options{
+		URL:     p.cfg.NATS.URL,
+		Key:     key,
+		Role:    Role,
+		Log:     rt.Log,
+		OnState: func(err error) { rt.Ready.Set("nats", err) },
 	}
+	waits := retry.Policy{Min: busRetry, Max: busRetry, OnRetry: func(err error, wait time.Duration) {
+		rt.Ready.Set("nats", err)
+		rt.Log.Error("records are not published", "err", err, "retry_in", wait)
+	}}
+	err = retry.Do(ctx, waits, func(ctx context.Context) error {
+		err := p.publishOnce(ctx, options, rt)
+		if errors.Is(err, publish.ErrFenced) {
+			return retry.Permanent(fmt.Errorf("publishing records: %w; stop one of the two proxies, or give them different values of OPENCLAW_HOST", err))
+		}
+		return err
+	})
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
-func (p *proxy) publishOnce(ctx context.Context, o bus.Options) error {
+func (p *proxy) publishOnce(ctx context.Context, o bus.Options, rt daemon.Runtime) error {
 	conn, err := bus.Connect(ctx, o)
 	if err != nil {
 		return fmt.Errorf("connecting to the bus: %w", err)
 	}
 	defer conn.Close()
-	return p.log.Run(ctx, conn)
+	defer progress.Heart{
+		Conn: conn, Host: config.HostName(p.cfg.Host), Source: Role, Log: o.Log, Started: p.started,
+		Problem: func() error { return rt.Ready.Reason("nats") },
+	}.Start(ctx)()
+	return p.spool.Run(ctx, conn)
 }
 
 // newProxy makes everything that needs neither the bus nor a provider.
 func newProxy(cfg Config, rt daemon.Runtime) (p *proxy, err error) {
 	p = &proxy{
-		cfg:      cfg,
-		host:     config.HostName(cfg.Host),
-		out:      rt.Log,
-		bodies:   semaphore.NewWeighted(max(bodiesInHand, cfg.MaxBody)),
-		now:      time.Now,
-		contents: newContents(),
+		started: time.Now(),
+		cfg:     cfg,
+		log:     rt.Log,
+		metrics: newMetrics(rt.Metrics),
+		memory: limit.NewMemory(limit.MemoryConfig{
+			Total:   cfg.Memory,
+			Client:  cfg.clientMemory(),
+			Reserve: inspect.MaxWeight(cfg.MaxBody),
+			Wait:    cfg.MemoryWait,
+		}),
 	}
-	p.metrics = newMetrics(rt.Metrics)
-	p.refusals = newRefusals(p.now)
+	p.conns = limit.NewConnections(cfg.Conns, max(cfg.Conns/2, 1), p.metrics.connsRefused.Inc)
+	p.metrics.watch(rt.Metrics, p.memory, p.conns)
 	made := p
 	defer func() {
 		if err != nil {
@@ -230,7 +220,7 @@ func newProxy(cfg Config, rt daemon.Runtime) (p *proxy, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.admission, err = forward.NewAdmission(cfg.Hosts, tokens); err != nil {
+	if p.access, err = forward.NewAccess(cfg.Hosts, tokens); err != nil {
 		return nil, config.Faultf("PROXY_HOSTS", "%w", err)
 	}
 	var keys []config.Secret
@@ -271,16 +261,20 @@ func newProxy(cfg Config, rt daemon.Runtime) (p *proxy, err error) {
 			Threshold: cfg.Guard.Threshold,
 			Timeout:   cfg.Guard.Timeout,
 			FailOpen:  cfg.Guard.FailOpen,
-			OnState:   func(err error) { rt.Ready.Set("guard", err); p.guardState(err) },
+			OnState: func(err error) {
+				rt.Ready.Set("guard", err)
+				p.records.guardState(err, cfg.Guard.FailOpen)
+			},
 		})
 	}
-	p.log, err = audit.Open(audit.Options{
+	host := config.HostName(cfg.Host)
+	p.spool, err = spool.Open(spool.Options{
 		Dir:      cfg.AuditDir,
 		MaxBytes: cfg.AuditMaxBytes,
-		Host:     p.host,
+		Host:     host,
 		Log:      rt.Log,
 		Metrics:  rt.Metrics,
-		Now:      p.now,
+		Now:      time.Now,
 		OnState: func(stream string, err error) {
 			if err != nil {
 				err = fmt.Errorf("publishing to %s: %w", stream, err)
@@ -291,17 +285,42 @@ func newProxy(cfg Config, rt daemon.Runtime) (p *proxy, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the records in PROXY_AUDIT_DIR: %w", err)
 	}
-	p.records = p.log
-	p.hmacKey, err = loadHMACKey(cfg.AuditDir)
-	return p, err
+	prompts, err := newPrompts(cfg.AuditDir, cfg.AuditContent)
+	if err != nil {
+		return nil, err
+	}
+	redactor := forward.NewRedactor(append(keys, canaries...))
+	folder := flood.New(cfg.Flood, time.Now)
+	rt.Metrics.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "proxy_flood_folded_total",
+		Help: "Alerts that were counted only because their rule had more than ALERT_FLOOD in a minute.",
+	}, func() float64 { return float64(folder.Folded()) }))
+	p.records = &records{
+		spool: p.spool, host: host, now: time.Now, metrics: p.metrics, prompts: prompts, refusals: newRefusals(time.Now),
+		redact:          func(s string) string { return p.withoutValues(redactor, s) },
+		busyLimit:       rate.NewLimiter(rate.Every(busyEvery), 1),
+		unrecordedLimit: rate.NewLimiter(rate.Every(unrecordedEvery), 1),
+		flood:           &floods{folder: folder},
+	}
+	return p, nil
 }
 
-func (p *proxy) newEndpoint(e config.LLMEndpoint, secret []config.Secret) (*endpoint, error) {
+// withoutValues is s without keys and canaries: in forms that only the detections
+// know, nothing of it is left.
+func (p *proxy) withoutValues(r forward.Redactor, s string) string {
+	clean := r.Redact([]byte(s))
+	if p.detector.HoldsValue(clean) {
+		return "[redacted]"
+	}
+	return string(clean)
+}
+
+func (p *proxy) newEndpoint(e LLMEndpoint, secret []config.Secret) (*endpoint, error) {
 	base, err := url.Parse(e.Base)
 	if err != nil {
 		return nil, config.Faultf("LLM_API_BASE", "%w", err)
 	}
-	at := &endpoint{LLMEndpoint: e, address: base.Hostname(), port: port(base)}
+	at := &endpoint{LLMEndpoint: e, options: newStreamOptions(slices.Contains(p.cfg.LLM.NoStreamOptions, e.Provider)), address: base.Hostname(), port: port(base)}
 	at.upstream, err = forward.NewUpstream(forward.UpstreamConfig{
 		Provider:      llmapi.Provider(e.Provider),
 		Base:          e.Base,
@@ -325,6 +344,9 @@ func (p *proxy) forbid(rule string, values []config.Secret) {
 	for _, v := range values {
 		if len(v.Reveal()) >= detect.MinValueBytes {
 			p.forbidden = append(p.forbidden, []byte(v.Reveal()))
+			p.leaks = append(p.leaks, detect.Finding{
+				Rule: rule, Severity: proto.SeverityCritical, Where: detect.InResponse, Detail: "outside the texts of the answer", Enforced: true,
+			})
 		}
 	}
 }
@@ -336,15 +358,12 @@ func (p *proxy) close() {
 	if p.guard != nil {
 		p.guard.Close()
 	}
-	if p.log != nil {
-		if err := p.log.Close(); err != nil {
-			p.out.Error("closing the records", "err", err)
+	if p.spool != nil {
+		if err := p.spool.Close(); err != nil {
+			p.log.Error("closing the records", "err", err)
 		}
 	}
 }
-
-// alert hands an event over to the bus; a failure is counted and logged there.
-func (p *proxy) alert(e *proto.Event) { _ = p.records.AppendAlert(e) }
 
 // endpoint returns the configured provider of that name.
 func (p *proxy) endpoint(provider llmapi.Provider) *endpoint {

@@ -7,7 +7,7 @@ import (
 	"reflect"
 	"strings"
 
-	"github.com/openclaw-security/bus/services/internal/llmtest"
+	"github.com/openclaw-security/bus/services/testing/llmtest"
 )
 
 // request is a random request to an API. It asks for a stream or not; asks says

@@ -1,37 +1,159 @@
 package proxy
 
 import (
-	"encoding/json"
+	"cmp"
+	"crypto/rand"
+	"encoding/hex"
 	"fmt"
 	"net"
 	"net/http"
+	"reflect"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
+	"golang.org/x/time/rate"
+
 	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/proxy/internal/answer"
 	"github.com/openclaw-security/bus/services/proxy/internal/detect"
 	"github.com/openclaw-security/bus/services/proxy/internal/forward"
+	"github.com/openclaw-security/bus/services/proxy/internal/inspect"
+	"github.com/openclaw-security/bus/services/proxy/internal/llmapi"
+	"github.com/openclaw-security/bus/services/proxy/internal/policy"
+	"github.com/openclaw-security/bus/services/proxy/internal/spool"
 )
+
+// Bounds of what a record holds: all of it is foreign, and the bus takes no
+// message without an end.
+const (
+	maxName     = 200 // bytes of a name
+	maxCalls    = 500 // tool calls; the rest is counted
+	maxFindings = 200 // each is an alert of its own all the same
+)
+
+// records makes the records of exchanges and the alerts about them.
+type records struct {
+	spool    appender
+	host     string
+	now      func() time.Time
+	metrics  *metrics
+	prompts  *prompts
+	refusals *refusals
+	redact   func(string) string // takes keys and canaries out
+	// These bound the alerts about a lack of memory, and of room for records.
+	busyLimit, unrecordedLimit *rate.Limiter
+	flood                      *floods
+}
+
+// appender takes records and alerts. It does not block; after an error, which it
+// has counted and logged, what it was given is lost.
+type appender interface {
+	AppendAudit(*proto.Audit) error
+	AppendAlert(*proto.Event) error
+}
+
+var _ appender = (*spool.Spool)(nil)
+
+// record is the audit record of one exchange, while it is being made.
+type record struct {
+	proto.Audit
+	to       *records
+	severity proto.Severity
+	findings int       // so far, with those that the record has no room for
+	answered saidTexts // the answer's texts, where they are recorded
+}
+
+// begin begins the record of a request that has come in.
+func (r *records) begin(request *http.Request) *record {
+	var id [16]byte
+	rand.Read(id[:]) // never fails: crypto/rand aborts the program instead
+	trace, span := forward.Trace(request.Header)
+	return &record{to: r, severity: proto.SeverityInfo, Audit: proto.Audit{
+		RequestID: hex.EncodeToString(id[:]),
+		Time:      r.now().UTC(),
+		Host:      r.host,
+		Source:    source,
+		Kind:      "request",
+		ClassUID:  proto.ClassUIDAPIActivity,
+		Client:    clientAddress(request),
+		Method:    clip(request.Method),
+		Path:      clip(request.URL.Path),
+		Session:   clip(forward.Session(request.Header)),
+		TraceID:   trace,
+		SpanID:    span,
+	}}
+}
+
+// describe notes what a request is about; request is nil where its body is not
+// understood.
+func (r *record) describe(route forward.Route, request *inspect.Request) {
+	r.RequestModel, r.Stream = clip(route.Model), route.Stream
+	if request == nil {
+		return
+	}
+	r.RequestModel = clip(cmp.Or(request.Model, route.Model))
+	r.Stream = request.Stream || route.Stream
+	r.Session = cmp.Or(r.Session, clip(request.Session))
+	r.PromptHMAC = r.to.prompts.hmac(request)
+	r.Prompt = r.to.prompts.texts(r.Client, request)
+}
 
 // start records that the request is about to go upstream, so that it is known
 // even if the proxy dies before it has an answer.
-func (x *exchange) start() error {
-	x.record.Operation = x.route.API.Operation()
-	x.record.Provider = providerName(x.endpoint.Provider)
-	x.record.ServerAddress, x.record.ServerPort = x.endpoint.address, x.endpoint.port
-	x.record.RequestBytes = int64(len(x.body))
-	first := x.record
+func (r *record) start(route forward.Route, to *endpoint) error {
+	r.Operation = route.API.Operation()
+	r.Provider = providerName(to.Provider)
+	r.ServerAddress, r.ServerPort = to.address, to.port
+	first := r.Audit
 	first.Phase = proto.PhaseStart
 	first.ID = proto.AuditID(first.RequestID, first.Phase)
-	first.Findings, first.Guard = nil, nil // the final record has them
+	first.Findings, first.Guard, first.Prompt = nil, nil, nil // the final record has them
 	setSeverity(&first, proto.SeverityInfo)
-	return x.p.records.AppendAudit(&first)
+	redactStrings(reflect.ValueOf(&first).Elem(), r.to.redact)
+	return r.to.spool.AppendAudit(&first)
 }
 
-// note takes over how the exchange with the provider went.
-func (x *exchange) note(o forward.Outcome) {
-	r := &x.record
+// addVerdict notes what was found and what the guard said, and publishes an alert
+// for each finding; tool is the tool whose call it is about. Of the guard's
+// verdicts the worst is kept.
+func (r *record) addVerdict(v *policy.Verdict, tool string) {
+	r.severity = max(r.severity, v.Severity)
+	if g := v.Guard; g != nil {
+		r.to.metrics.guard(v)
+		g.Error = clip(g.Error)
+		if r.Guard == nil || g.Score >= r.Guard.Score || g.Error != "" {
+			r.Guard = g
+		}
+	}
+	for _, f := range v.Findings {
+		if r.findings++; len(r.Findings) < maxFindings {
+			r.Findings = append(r.Findings, proto.Finding{Rule: f.Rule, Severity: f.Severity, Where: f.Where, Detail: clip(f.Detail), Enforced: f.Enforced})
+		}
+		r.to.metrics.findings.WithLabelValues(f.Rule, fmt.Sprint(f.Enforced)).Inc()
+		if !f.Repeated || f.Enforced {
+			r.alert(f, tool)
+		}
+	}
+}
+
+// stop notes the verdict that has ended the exchange, or its answer.
+func (r *record) stop(v *policy.Verdict) {
+	r.Decision, r.Reason = v.Decision, clip(v.Reason)
+	r.severity = max(r.severity, v.Severity)
+}
+
+// addText begins one of the answer's texts, and returns what notes its pieces.
+func (r *record) addText(about answer.Text) func([]byte) {
+	if r.to.prompts.recorded == nil || about.Kind == answer.Arguments {
+		return func([]byte) {}
+	}
+	return r.answered.begin(about.Choice)
+}
+
+// addOutcome notes how the exchange with the provider went.
+func (r *record) addOutcome(o forward.Outcome) {
 	r.Status, r.ResponseBytes = o.Status, o.Sent
 	r.TimeToFirstChunk, r.Duration = seconds(o.FirstByte), seconds(o.Duration)
 	r.Decision, r.ErrorType = proto.DecisionAllowed, string(o.End)
@@ -45,17 +167,16 @@ func (x *exchange) note(o forward.Outcome) {
 	default:
 		r.Decision = proto.DecisionFailed
 	}
-	if x.reader == nil {
-		return
-	}
-	a := x.reader.Result()
+}
+
+// addResult notes what was in the answer, and the verdict that ended it, if one
+// did.
+func (r *record) addResult(a answer.Result) {
 	r.ResponseID, r.ResponseModel, r.Usage = clip(a.ID), clip(a.Model), a.Usage
 	for _, reason := range a.FinishReasons {
 		r.FinishReasons = append(r.FinishReasons, clip(reason))
 	}
-	if r.ErrorType == "" {
-		r.ErrorType = clip(a.ErrorType)
-	}
+	r.ErrorType = cmp.Or(r.ErrorType, clip(a.ErrorType))
 	for i, call := range a.ToolCalls {
 		if i == maxCalls {
 			r.ToolCalls = append(r.ToolCalls, proto.ToolCall{Name: fmt.Sprintf("(%d more)", len(a.ToolCalls)-i)})
@@ -67,129 +188,58 @@ func (x *exchange) note(o forward.Outcome) {
 		}
 		r.ToolCalls = append(r.ToolCalls, proto.ToolCall{Name: clip(call.Name), ID: clip(call.ID), Verdict: verdict})
 	}
-	if stopped := firstOf(a.Blocked, x.stopped); stopped != nil {
-		r.Decision, r.Reason, r.ErrorType = proto.DecisionBlocked, clip(reason(stopped)), string(forward.AnswerRefused)
+	if a.Blocked != nil {
+		r.stop(policy.Withheld(a.Blocked))
+		r.ErrorType = string(forward.AnswerRefused)
 	}
 }
 
 // finish records how the request ended.
-func (x *exchange) finish() {
-	r := &x.record
+func (r *record) finish(api llmapi.API) {
 	r.Phase = proto.PhaseEnd
 	r.ID = proto.AuditID(r.RequestID, r.Phase)
 	if r.Duration == 0 {
-		r.Duration = seconds(x.p.now().Sub(r.Time))
+		r.Duration = seconds(r.to.now().Sub(r.Time))
 	}
-	severity := proto.SeverityInfo
-	for _, f := range r.Findings {
-		severity = max(severity, f.Severity)
-	}
-	if r.Decision == proto.DecisionBlocked {
-		severity = max(severity, proto.SeverityMedium)
-	}
-	setSeverity(r, severity)
-	if x.content != nil {
-		r.Prompt, r.Answer = x.content.prompt, x.content.text()
-	}
-	x.p.metrics.request(x.route.API.String(), r)
-	if r.Decision == proto.DecisionRefused && !x.p.refusals.admit(r) {
+	setSeverity(&r.Audit, r.severity)
+	// Secrets are taken out of the whole, since one can come in several pieces.
+	r.Answer = withoutSecrets(r.answered.joined())
+	r.to.metrics.request(api.String(), &r.Audit)
+	if r.Decision == proto.DecisionRefused && !r.to.refusals.admit(&r.Audit) {
 		return
 	}
-	// A failure has been counted and logged by the log itself.
-	_ = x.p.records.AppendAudit(r)
+	redactStrings(reflect.ValueOf(&r.Audit).Elem(), r.to.redact)
+	// A failure has been counted and logged by the spool itself.
+	_ = r.to.spool.AppendAudit(&r.Audit)
+}
+
+// redactStrings applies redact to every string in v that may hold what others have
+// chosen: to all but the short ones, which have no room for a key.
+func redactStrings(v reflect.Value, redact func(string) string) {
+	switch v.Kind() {
+	case reflect.String:
+		if v.Len() >= detect.MinValueBytes {
+			v.SetString(redact(v.String()))
+		}
+	case reflect.Pointer:
+		if !v.IsNil() {
+			redactStrings(v.Elem(), redact)
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			redactStrings(v.Index(i), redact)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				redactStrings(v.Field(i), redact)
+			}
+		}
+	}
 }
 
 func setSeverity(a *proto.Audit, s proto.Severity) {
 	a.Severity, a.SeverityID = s, s.ID()
-}
-
-// alert is the event that tells of a finding.
-func (x *exchange) alert(f detect.Finding, tool string) *proto.Event {
-	where := map[string]string{detect.InRequest: "in a request", detect.InResponse: "in an answer", detect.InToolCall: "in a tool call"}[f.Where]
-	if tool != "" {
-		where += " (" + clip(tool) + ")"
-	}
-	if f.Enforced && f.Rule != ruleGuard {
-		where += " stopped"
-	}
-	e := &proto.Event{
-		ID:       proto.AuditID(fmt.Sprintf("%s %d %s", x.record.RequestID, x.findings, f.Rule), "finding"),
-		Time:     x.p.now().UTC(),
-		Host:     x.p.host,
-		Source:   source,
-		Kind:     "guard",
-		ClassUID: proto.ClassUIDDetectionFinding,
-		Title:    fmt.Sprintf("%s %s: %s", ruleTitles[f.Rule], where, f.Detail),
-		Rule:     &proto.Rule{ID: f.Rule, Name: ruleTitles[f.Rule], Category: "LLM proxy"},
-	}
-	if f.Enforced {
-		e.Action = "blocked"
-	}
-	e.SetSeverity(f.Severity)
-	raw, err := json.Marshal(struct {
-		RequestID string `json:"request_id"`
-		Rule      string `json:"rule"`
-		Where     string `json:"where"`
-		Path      string `json:"path,omitempty"`
-		Detail    string `json:"detail"`
-		Enforced  bool   `json:"enforced"`
-		Client    string `json:"client"`
-		Model     string `json:"model,omitempty"`
-		Tool      string `json:"tool,omitempty"`
-	}{x.record.RequestID, f.Rule, f.Where, f.Path, f.Detail, f.Enforced, x.record.Client, x.record.RequestModel, clip(tool)})
-	if err == nil { // a struct of strings always can be encoded
-		e.Raw = raw
-	}
-	return e
-}
-
-// guardState tells of a guard that has stopped answering: requests are refused,
-// or pass unjudged.
-func (p *proxy) guardState(err error) {
-	if err == nil {
-		return
-	}
-	consequence := "requests are refused until it does"
-	if p.cfg.Guard.FailOpen {
-		consequence = "requests pass unjudged until it does"
-	}
-	now := p.now().UTC()
-	e := &proto.Event{
-		ID:       proto.AuditID(now.Format(time.RFC3339Nano), "guard"),
-		Time:     now,
-		Host:     p.host,
-		Source:   source,
-		Kind:     "guard",
-		ClassUID: proto.ClassUIDDetectionFinding,
-		Title:    "The guard does not answer: " + consequence,
-		Rule:     &proto.Rule{ID: "guard-unavailable", Name: "Guard unavailable", Category: "LLM proxy"},
-		Tags:     []string{"guard-unavailable"},
-	}
-	e.SetSeverity(proto.SeverityMedium)
-	if p.cfg.Guard.FailOpen {
-		e.SetSeverity(proto.SeverityHigh)
-	}
-	if raw, err := json.Marshal(map[string]string{"error": clip(err.Error())}); err == nil {
-		e.Raw = raw
-	}
-	p.alert(e)
-}
-
-// ruleGuard is the rule of what the external guard has blocked.
-const ruleGuard = "guard"
-
-// ruleTitles are what alerts call the rules.
-var ruleTitles = map[string]string{
-	detect.KeyLeak:          "Provider key",
-	detect.Canary:           "Canary",
-	detect.DangerousCommand: "Dangerous command",
-	detect.Secret:           "Secret",
-	detect.RunawayLoop:      "Runaway loop",
-	detect.InjectionMarker:  "Prompt injection",
-	detect.HiddenUnicode:    "Hidden characters",
-	detect.ToolDrift:        "Changed tool",
-	detect.SecretInPrompt:   "Secret",
-	ruleGuard:               "Blocked by the guard",
 }
 
 // providerName is the provider's name in OpenTelemetry's conventions.
@@ -217,16 +267,37 @@ func clip(s string) string {
 	return strings.ToValidUTF8(s[:min(len(s), maxName)], "\uFFFD")
 }
 
-func firstOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+// seconds is a duration as records have it.
+func seconds(d time.Duration) float64 { return d.Round(time.Microsecond).Seconds() }
+
+// Anybody who reaches the port can have requests refused without end. That must
+// not fill the audit log, which refuses everything once it is full.
+const (
+	refusalBurst = 60          // recorded at once
+	refusalEvery = time.Second // and then one in this time
+)
+
+// refusals decides which refused requests are recorded. The rest is counted, and
+// named in the next record.
+type refusals struct {
+	now     func() time.Time
+	limiter *rate.Limiter
+	omitted atomic.Int64
 }
 
-func isEventStream(h http.Header) bool {
-	media, _, _ := strings.Cut(h.Get("Content-Type"), ";")
-	return strings.EqualFold(strings.TrimSpace(media), "text/event-stream")
+func newRefusals(now func() time.Time) *refusals {
+	return &refusals{now: now, limiter: rate.NewLimiter(rate.Every(refusalEvery), refusalBurst)}
+}
+
+// admit reports whether a is to be recorded, and adds to it how many before it
+// were not.
+func (f *refusals) admit(a *proto.Audit) bool {
+	if !f.limiter.AllowN(f.now(), 1) {
+		f.omitted.Add(1)
+		return false
+	}
+	if omitted := f.omitted.Swap(0); omitted > 0 {
+		a.Reason = fmt.Sprintf("%s (%d refused requests before this one were counted only)", a.Reason, omitted)
+	}
+	return true
 }

@@ -14,11 +14,11 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
-	"github.com/openclaw-security/bus/services/internal/bustest"
 	"github.com/openclaw-security/bus/services/internal/config"
 	"github.com/openclaw-security/bus/services/internal/daemon"
-	"github.com/openclaw-security/bus/services/internal/llmtest"
-	"github.com/openclaw-security/bus/services/proxy/internal/audit"
+	"github.com/openclaw-security/bus/services/proxy/internal/spool"
+	"github.com/openclaw-security/bus/services/testing/bustest"
+	"github.com/openclaw-security/bus/services/testing/llmtest"
 )
 
 // rig is a proxy before a stand-in for the provider, with a bus.
@@ -34,7 +34,13 @@ type rig struct {
 // newRig starts a proxy; change may alter its settings first.
 func newRig(t *testing.T, change func(*Config)) *rig {
 	t.Helper()
-	r := &rig{t: t, bus: bustest.Start(t), provider: llmtest.New(llmtest.Config{})}
+	return newRigOn(t, bustest.Start(t), change)
+}
+
+// newRigOn starts a proxy on a bus.
+func newRigOn(t *testing.T, b *bustest.Bus, change func(*Config)) *rig {
+	t.Helper()
+	r := &rig{t: t, bus: b, provider: llmtest.New(llmtest.Config{})}
 	base := r.provider.Start(t)
 	environ := []string{
 		"LLM_API_BASE=" + base, "LLM_API_KEY=" + llmtest.Key,
@@ -162,7 +168,7 @@ func (r *rig) audits(n int) []proto.Audit {
 func (r *rig) alerts(n int) []proto.Event {
 	r.t.Helper()
 	var events []proto.Event
-	for _, s := range r.stored(proto.StreamSecurity, n) {
+	for _, s := range r.stored(proto.AlertsStream(source), n) {
 		var e proto.Event
 		if err := json.Unmarshal(s.Data, &e); err != nil {
 			r.t.Fatal(err)
@@ -176,9 +182,9 @@ func (r *rig) alerts(n int) []proto.Event {
 }
 
 // noRoom has the proxy find no room for records.
-func (r *rig) noRoom() { r.proxy.records = full{} }
+func (r *rig) noRoom() { r.proxy.records.spool = full{} }
 
 type full struct{}
 
-func (full) AppendAudit(*proto.Audit) error { return audit.ErrFull }
-func (full) AppendAlert(*proto.Event) error { return audit.ErrFull }
+func (full) AppendAudit(*proto.Audit) error { return spool.ErrFull }
+func (full) AppendAlert(*proto.Event) error { return spool.ErrFull }

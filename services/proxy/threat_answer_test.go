@@ -7,15 +7,16 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/openclaw-security/bus/proto"
-	"github.com/openclaw-security/bus/services/internal/bustest"
 	"github.com/openclaw-security/bus/services/internal/config"
-	"github.com/openclaw-security/bus/services/internal/llmtest"
+	"github.com/openclaw-security/bus/services/testing/bustest"
+	"github.com/openclaw-security/bus/services/testing/llmtest"
 )
 
 // The guard sees every text that a model will, wherever it stands.
@@ -90,7 +91,7 @@ func answerThreats() []threat {
 				return got.body
 			}
 			if !strings.Contains(got.body, "error") {
-				return "there is no error: " + got.body
+				return "no error: " + got.body
 			}
 			return ""
 		})})
@@ -112,7 +113,7 @@ func answerThreats() []threat {
 		echo("the key in a stream's error, split over chunks", true, `data: {"type":"error","error":{"type":"api_error","message":"`+a, b, c+"\"}}\n\n"),
 		echo("the key split over deltas", true, delta(a), delta(b), delta(c)),
 		echo("the key split over deltas with a ping between", true, delta(a), "event: ping\ndata: {\"type\":\"ping\"}\n\n", delta(b), ": comment\n\n", delta(c)),
-		threat{name: "usage is told anew, not added", withstood: true, prepare: func(*testing.T) (http.Handler, func(*rig) string) {
+		threat{name: "usage is replaced, not added", withstood: true, prepare: func(*testing.T) (http.Handler, func(*rig) string) {
 			return script(true,
 					sse("message_start", `"message":{"id":"msg_1","model":"claude-sonnet-4-5","usage":{"input_tokens":7,"cache_read_input_tokens":100,"output_tokens":1}}`),
 					sse("message_delta", `"delta":{},"usage":{"output_tokens":10}`),
@@ -120,7 +121,7 @@ func answerThreats() []threat {
 					sse("message_stop", `"x":0`),
 				), func(r *rig) string {
 					r.post("/v1/messages", message(true, "hi"))
-					if u := r.final().Usage; u == nil || *u != (proto.Usage{Input: 107, Output: 25, CacheRead: 100, Complete: true}) {
+					if u := r.final().Usage; !reflect.DeepEqual(u, &proto.Usage{Input: 107, Output: 25, CacheRead: 100, Complete: true}) {
 						return fmt.Sprintf("%+v", u)
 					}
 					return ""

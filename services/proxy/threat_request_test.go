@@ -12,12 +12,12 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/openclaw-security/bus/services/internal/llmtest"
+	"github.com/openclaw-security/bus/services/testing/llmtest"
 )
 
 // A web page that somebody looks at on the same machine or network can send
 // requests too.
-func admissionThreats() []threat {
+func accessThreats() []threat {
 	header := func(name string, lines ...string) threat {
 		return threat{name: name, prepare: usual(func(r *rig) string {
 			r.raw(wire("/v1/messages", "localhost", lines...))
@@ -63,7 +63,7 @@ func pathThreats() []threat {
 	for _, target := range []string{
 		"/v1/%2e%2e/%2e%2e/admin%3fx=1", "/v1/messages/../../admin", "/v1/messages/./", "//evil.example/v1/messages", "/v1//messages",
 		"/v1/messages%2f..%2f..%2fadmin", "/v1/messages;x=1", "/v1/messages%00", `/v1\messages`, "/v1/messages#/admin", "/V1/messages", "/v1/messages/",
-		"/v1/files", "/v1/organizations/api_keys", "/v1/messages/batches", "/v1beta/models/a%2fb:generateContent", "/v1beta/models/../x:generateContent",
+		"/v1/files", "/v1/organizations/api_keys", "/v1/files/file_1/copy", "/v1beta/models/a%2fb:generateContent", "/v1beta/models/../x:generateContent",
 		"/v1/messages?alt=media", "/v1/messages?$.xgafv=2", "/v1/messages?beta=true&beta=false", "/v1/messages?a=%zz",
 	} {
 		all = append(all, threat{name: "target " + strings.ReplaceAll(target, "/", "|"), prepare: usual(func(r *rig) string {
@@ -113,7 +113,7 @@ func pathThreats() []threat {
 	)
 }
 
-// The provider sees the proxy's key, whatever the caller does, and nothing else
+// The provider sees the proxy's key, no matter what the caller does, and nothing else
 // that authenticates.
 func credentialThreats() []threat {
 	const secret = "the-callers-own-secret"

@@ -23,7 +23,7 @@ type threat struct {
 }
 
 func TestThreats(t *testing.T) {
-	for _, threats := range [][]threat{admissionThreats(), pathThreats(), credentialThreats(), bodyThreats(), guardThreats(), answerThreats(), connectionThreats()} {
+	for _, threats := range [][]threat{accessThreats(), pathThreats(), credentialThreats(), bodyThreats(), guardThreats(), answerThreats(), connectionThreats()} {
 		for _, th := range threats {
 			t.Run(th.name, func(t *testing.T) {
 				provider, attack := th.prepare(t)

@@ -1,6 +1,8 @@
 package shipper
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +28,7 @@ func TestWatchSettings(t *testing.T) {
 		{"too long", []string{"SHIPPER_SOURCE=suricata", "SENSOR_SILENCE=25h"}, 0, "SENSOR_SILENCE"},
 		{"negative", []string{"SHIPPER_SOURCE=suricata", "SENSOR_SILENCE=-5m"}, 0, "SENSOR_SILENCE"},
 		{"no duration", []string{"SHIPPER_SOURCE=suricata", "SENSOR_SILENCE=never"}, 0, "SENSOR_SILENCE"},
+		{"raw in other words", []string{"SHIPPER_SOURCE=suricata", "SHIPPER_RAW=full"}, 0, "SHIPPER_RAW"},
 		{"metrics", []string{"SHIPPER_SOURCE=tracee", "TRACEE_METRICS_URL=http://127.0.0.1:3366/metrics"}, 15 * time.Minute, ""},
 		{"no URL", []string{"SHIPPER_SOURCE=tracee", "TRACEE_METRICS_URL=127.0.0.1:3366"}, 0, "TRACEE_METRICS_URL"},
 	} {
@@ -43,6 +46,46 @@ func TestWatchSettings(t *testing.T) {
 			}
 			if got := cfg.silence(); got != test.silence {
 				t.Errorf("silence %s, want %s", got, test.silence)
+			}
+		})
+	}
+}
+
+// The former default in a folder of everybody's is used only as long as nothing
+// is at the new place, and only if nobody else can have written it.
+func TestDefaultPath(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		usual  bool
+		former os.FileMode // 0: it does not exist
+		want   string
+		fault  bool
+	}{
+		{"neither", false, 0, "usual", false},
+		{"usual", true, 0, "usual", false},
+		{"both", true, 0o644, "usual", false},
+		{"former", false, 0o644, "former", false},
+		{"unsafe former", false, 0o666, "usual", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			usual, former := filepath.Join(t.TempDir(), "usual"), filepath.Join(t.TempDir(), "former")
+			write := func(path string, mode os.FileMode) {
+				if err := os.WriteFile(path, nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Chmod(path, mode); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if test.usual {
+				write(usual, 0o644)
+			}
+			if test.former != 0 {
+				write(former, test.former)
+			}
+			got, err := defaultPath(usual, former)
+			if filepath.Base(got) != test.want || (err != nil) != test.fault {
+				t.Errorf("%s, %v", got, err)
 			}
 		})
 	}

@@ -6,58 +6,56 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/internal/flood"
 	"github.com/openclaw-security/bus/services/shipper/internal/follow"
 	"github.com/openclaw-security/bus/services/shipper/internal/normalize"
 	"github.com/openclaw-security/bus/services/shipper/internal/rules"
 )
 
 // headerRoom is what a message's headers may take of the server's payload
-// limit, which counts them too: ids, a checkpoint of several files, and the
-// server's own batch and expectation headers.
-const headerRoom = 8 << 10
+// limit, which counts them too: ids, two checkpoints of 256 files, and the server's
+// own batch and expectation headers.
+const headerRoom = 32 << 10
 
-// encoder turns lines into messages ready to publish.
+// encoder turns lines and alarms into messages ready to publish, by way of one
+// event that it uses again and again.
 type encoder struct {
 	normalize *normalize.Normalizer
 	rules     *rules.Engine
 	limit     int // the server's payload limit, bytes
 	metrics   *metrics
-	lookout   *lookout
+	flood     *flood.Folder
 	event     proto.Event
-
-	// position is the checkpoint up to which everything has been encoded.
-	position string
 }
 
-// encode makes one message of each line of the batch, in order, but for those
-// whose events local rules drop: the next message's checkpoint covers them. The
-// messages share nothing with the batch, whose text is valid only until the next
-// read.
-func (x *encoder) encode(batch *follow.Batch) []*nats.Msg {
-	msgs := make([]*nats.Msg, 0, len(batch.Lines))
-	var checkpoint []byte
-	for i := range batch.Lines {
-		x.normalizeLine(&batch.Lines[i])
-		x.lookout.record(&x.event)
-		if x.dropped() {
-			continue
-		}
-		checkpoint = batch.AppendCheckpoint(checkpoint[:0], i)
-		msgs = append(msgs, x.message(string(checkpoint)))
+// line makes x.event of what the follower found.
+func (x *encoder) line(l *follow.Line) *proto.Event {
+	origin := proto.Origin{File: filepath.Base(l.File), Generation: l.Generation, Offset: l.Start}
+	switch l.Kind {
+	case follow.Complete:
+		x.normalize.Event(&x.event, l.Text, origin)
+	case follow.Gap:
+		x.normalize.Gap(&x.event, proto.Gap{From: l.Start, To: l.End, Reason: l.Reason}, origin)
+	default:
+		x.normalize.Damaged(&x.event, l.Text, l.End-l.Start, l.Reason, origin)
 	}
-	return msgs
+	return &x.event
 }
 
-// encodeAlarms makes one message of each alarm. Their checkpoint is where the
-// source stands before the batch that is encoded next, so that they belong in
-// front of it: if the process is killed between the two, an alarm is found again,
-// under the same id where the lines tell of it, rather than not at all.
-func (x *encoder) encodeAlarms(alarms []normalize.Alarm) []*nats.Msg {
+// alarms makes one message of each alarm and of each report of a flood, all with the
+// same checkpoint.
+func (x *encoder) alarms(alarms []normalize.Alarm, checkpoint string) []*nats.Msg {
 	var msgs []*nats.Msg
 	for _, a := range alarms {
 		x.normalize.Alarm(&x.event, a)
 		if !x.dropped() {
-			msgs = append(msgs, x.message(x.position))
+			msgs = append(msgs, x.message(checkpoint))
+		}
+	}
+	for _, report := range x.flood.Reports() {
+		x.event = report.Event(x.normalize.Host, x.normalize.Source)
+		if !x.dropped() {
+			msgs = append(msgs, x.message(checkpoint))
 		}
 	}
 	return msgs
@@ -85,25 +83,17 @@ func (x *encoder) message(checkpoint string) *nats.Msg {
 	}
 }
 
-// normalizeLine fills x.event from what the follower found.
-func (x *encoder) normalizeLine(l *follow.Line) {
-	origin := proto.Origin{File: filepath.Base(l.File), Generation: l.Generation, Offset: l.Start}
-	switch l.Kind {
-	case follow.Complete:
-		x.normalize.Event(&x.event, l.Text, origin)
-	case follow.Gap:
-		x.normalize.Gap(&x.event, proto.Gap{From: l.Start, To: l.End, Reason: l.Reason}, origin)
-	default:
-		x.normalize.Unparsed(&x.event, l.Text, l.End-l.Start, l.Reason, origin)
-	}
-}
-
-// payload encodes x.event, within what the server takes.
+// payload encodes x.event, within what the server takes, and within what an alert
+// may cost.
 func (x *encoder) payload() []byte {
 	const overhead = 1 << 10 // of the normalized fields, as a first guess
 	payload := x.event.AppendJSON(make([]byte, 0, len(x.event.Raw)+overhead))
-	if limit := x.limit - headerRoom; len(payload) > limit {
-		normalize.Oversize(&x.event, limit)
+	limit := x.limit - headerRoom
+	if x.event.Severity.Class() == proto.ClassAlert {
+		limit = min(limit, normalize.MaxAlert)
+	}
+	if len(payload) > limit {
+		x.normalize.Oversize(&x.event, limit)
 		payload = x.event.AppendJSON(payload[:0])
 		x.metrics.oversize.Inc()
 	}

@@ -1,6 +1,7 @@
 package shipper
 
 import (
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/daemon"
+	"github.com/openclaw-security/bus/services/internal/flood"
 	"github.com/openclaw-security/bus/services/internal/publish"
 	"github.com/openclaw-security/bus/services/shipper/internal/follow"
 	"github.com/openclaw-security/bus/services/shipper/internal/rules"
@@ -22,7 +24,6 @@ type metrics struct {
 	batch    prometheus.Histogram
 	latency  prometheus.Histogram
 
-	stored   atomic.Uint64
 	follower atomic.Pointer[follow.Follower] // the one at work; nil before the first
 }
 
@@ -30,7 +31,7 @@ func newMetrics(r prometheus.Registerer, engine *rules.Engine) *metrics {
 	m := &metrics{
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shipper_events_total",
-			Help: "Events made, by class and by what they were made of: a line that could be read, or one of the kinds unparsed, gap and sensor.",
+			Help: "Events made, by class and by what they were made of: a line that could be read, or one of the kinds unparsed, gap, sensor and flood.",
 		}, []string{"class", "outcome"}),
 		matched: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shipper_rule_matches_total",
@@ -76,31 +77,44 @@ func newMetrics(r prometheus.Registerer, engine *rules.Engine) *metrics {
 		{"shipper_oldest_unread_seconds", "For how long the oldest unread byte has been there, at least; 0 if there is none.", func(s follow.Stats) float64 { return s.OldestUnread.Seconds() }},
 		{"shipper_open_files", "Files held open.", func(s follow.Stats) float64 { return float64(s.OpenFiles) }},
 		{"shipper_open_generations", "Incarnations of the file not yet read to their end.", func(s follow.Stats) float64 { return float64(s.OpenGenerations) }},
-		{"shipper_generations_seen", "Incarnations of the file begun since the start.", func(s follow.Stats) float64 { return float64(s.GenerationsSeen) }},
-		{"shipper_generations_drained", "Incarnations of the file read to their end since the start.", func(s follow.Stats) float64 { return float64(s.GenerationsDrained) }},
-		{"shipper_read_bytes", "Bytes read since the start.", func(s follow.Stats) float64 { return float64(s.BytesRead) }},
-		{"shipper_read_lines", "Lines read since the start.", func(s follow.Stats) float64 { return float64(s.LinesRead) }},
-		{"shipper_blank_lines", "Blank lines passed over since the start.", func(s follow.Stats) float64 { return float64(s.BlankLines) }},
-		{"shipper_nul_bytes", "NUL bytes of holes passed over since the start.", func(s follow.Stats) float64 { return float64(s.NULBytes) }},
-		{"shipper_truncations", "Times that a file was truncated or replaced in place.", func(s follow.Stats) float64 { return float64(s.Truncations) }},
-		{"shipper_gaps", "Ranges of bytes that were gone before they could be read.", func(s follow.Stats) float64 { return float64(s.Gaps) }},
-		{"shipper_gap_bytes", "Length of those ranges, as far as it is known.", func(s follow.Stats) float64 { return float64(s.GapBytes) }},
+		{"shipper_generations_begun_total", "Incarnations of the file begun since the start.", func(s follow.Stats) float64 { return float64(s.GenerationsBegun) }},
+		{"shipper_generations_drained_total", "Incarnations of the file read to their end since the start.", func(s follow.Stats) float64 { return float64(s.GenerationsDrained) }},
+		{"shipper_read_bytes_total", "Bytes read since the start.", func(s follow.Stats) float64 { return float64(s.BytesRead) }},
+		{"shipper_read_lines_total", "Lines read since the start.", func(s follow.Stats) float64 { return float64(s.LinesRead) }},
+		{"shipper_blank_lines_total", "Blank lines passed over since the start.", func(s follow.Stats) float64 { return float64(s.BlankLines) }},
+		{"shipper_nul_bytes_total", "NUL bytes of holes passed over since the start.", func(s follow.Stats) float64 { return float64(s.NULBytes) }},
+		{"shipper_truncations_total", "Times that a file was truncated or replaced in place.", func(s follow.Stats) float64 { return float64(s.Truncations) }},
+		{"shipper_gaps_total", "Ranges of bytes that were gone before they could be read.", func(s follow.Stats) float64 { return float64(s.Gaps) }},
+		{"shipper_gap_bytes_total", "Length of those ranges, as far as it is known.", func(s follow.Stats) float64 { return float64(s.GapBytes) }},
 	} {
-		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.name, Help: g.help}, func() float64 {
+		value := func() float64 {
 			if f := m.follower.Load(); f != nil {
 				return g.value(f.Stats())
 			}
 			return 0
-		}))
+		}
+		if strings.HasSuffix(g.name, "_total") {
+			r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: g.name, Help: g.help}, value))
+		} else {
+			r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.name, Help: g.help}, value))
+		}
 	}
 	return m
+}
+
+// floods registers how many alerts floods have made events.
+func (*metrics) floods(r prometheus.Registerer, f *flood.Folder) {
+	r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "shipper_flood_folded_total",
+		Help: "Alerts that were published as events because their rule had more than ALERT_FLOOD in a minute.",
+	}, func() float64 { return float64(f.Folded()) }))
 }
 
 // encoded counts an event by what became of its line.
 func (m *metrics) encoded(subject proto.Subject, e *proto.Event) {
 	outcome := "parsed"
 	switch e.Kind {
-	case proto.KindUnparsed, proto.KindGap, proto.KindSensor:
+	case proto.KindUnparsed, proto.KindGap, proto.KindSensor, proto.KindFlood:
 		outcome = e.Kind
 	}
 	m.events.WithLabelValues(string(subject.Class), outcome).Inc()
@@ -116,9 +130,7 @@ func (m *metrics) ruled(dropped bool, matched []string) {
 	}
 }
 
-func (m *metrics) storedCount() uint64 { return m.stored.Load() }
-
-// observer tells metrics and readiness what the publisher does.
+// observer updates metrics and readiness by what the publisher does.
 type observer struct {
 	metrics *metrics
 	ready   *daemon.Readiness
@@ -127,7 +139,6 @@ type observer struct {
 var _ publish.Observer = observer{}
 
 func (o observer) Stored(messages int, d time.Duration) {
-	o.metrics.stored.Add(uint64(messages))
 	o.metrics.batch.Observe(float64(messages))
 	o.metrics.latency.Observe(d.Seconds())
 }

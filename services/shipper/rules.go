@@ -7,17 +7,19 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	defaults "github.com/openclaw-security/bus/rules"
+	"github.com/openclaw-security/bus/rules/lists"
 	"github.com/openclaw-security/bus/services/shipper/internal/rules"
 )
 
 // NoRules is the value of SHIPPER_RULES that switches local rules off.
 const NoRules = "none"
 
-// loadRules reads a rules file; "" stands for the shipped rules.
-func loadRules(file string, log *slog.Logger) (*rules.Engine, error) {
+// loadRules reads a rules file; "" stands for the shipped rules, which also look into
+// OpenClaw's state directory if that is a particular one.
+func loadRules(file, state string, log *slog.Logger) (*rules.Engine, error) {
 	switch file {
 	case "":
-		return rules.Parse(defaults.DefaultName, defaults.Default(), log)
+		return rules.Parse(defaults.DefaultName, lists.WithStateDir(defaults.Default(), state), log)
 	case NoRules:
 		return &rules.Engine{}, nil
 	}
@@ -33,7 +35,7 @@ type RuleStage struct {
 
 // Check returns the names of a file's rules, in its order.
 func (s RuleStage) Check(file string) ([]string, error) {
-	engine, err := loadRules(file, s.Log)
+	engine, err := loadRules(file, "", s.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +46,7 @@ func (s RuleStage) Check(file string) ([]string, error) {
 // and returns how many lines there are. It gives each the lines that rules have
 // matched, counted from 1; after is nil where the event is dropped.
 func (s RuleStage) Test(file, source string, capture io.Reader, each func(line int, before, after *proto.Event, matched []string) error) (int, error) {
-	engine, err := loadRules(file, s.Log)
+	engine, err := loadRules(file, "", s.Log)
 	if err != nil {
 		return 0, err
 	}

@@ -10,8 +10,8 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
-	"github.com/openclaw-security/bus/services/internal/bustest"
 	"github.com/openclaw-security/bus/services/shipper"
+	"github.com/openclaw-security/bus/services/testing/bustest"
 )
 
 // sensorEvent checks that the next stored message is an alarm about the sensor
@@ -91,8 +91,8 @@ func TestSilentSensor(t *testing.T) {
 	}
 }
 
-// TestBlindSuricata: what Suricata's statistics tell is judged by their own times
-// and stored in front of the record that told of it.
+// TestBlindSuricata: what Suricata's statistics say is judged by their own times
+// and stored in front of the record that showed it.
 func TestBlindSuricata(t *testing.T) {
 	b := bustest.Start(t)
 	f := listen(t, b)
@@ -138,7 +138,7 @@ func TestBlindSuricata(t *testing.T) {
 // it would drop one.
 func TestRulesCannotDropAlarms(t *testing.T) {
 	_, err := shipper.RuleStage{}.Check(writeRules(t, "rules:\n- {name: r, kinds: [sensor], drop: high}\n"))
-	if err == nil || !strings.Contains(err.Error(), "sensor events") {
+	if err == nil || !strings.Contains(err.Error(), "sensor or flood events") {
 		t.Errorf("error %v", err)
 	}
 	if _, err := (shipper.RuleStage{}).Check(writeRules(t, "rules:\n- {name: r, kinds: [sensor], raise: critical}\n")); err != nil {

@@ -1,16 +1,18 @@
 // Package shipper follows one sensor's log and publishes every line of it to
 // the bus, in order, once.
 //
-//	file ─▶ follow ─▶ normalize ─▶ encode ─┐ one batch ahead
-//	           └─────▶ vigil ─▶ alarms ────┤
-//	                                       ▼
-//	                    stream ◀─ fenced publish ─▶ ack
+//	          ┌──────────────────────── loop ────────────────────────┐
+//	file ─▶ follow ─▶ normalize ─▶ sensorhealth ─▶ rules ─▶ flood ───┼─▶ one round ahead
+//	          │                     ▲    └─ alarms ─▶ rules   └─ counts┘       │
+//	          └─ no line: idle ─────┤                                         ▼
+//	Tracee's metrics ─▶ scraper ────┘               streams ◀─ fenced publish ─▶ ack
 //
-// The vigil notices when the sensor is silent or blind; its alarms are published
-// in the same order as everything else.
+// sensorhealth notices when the sensor is silent or blind; its alarms are published
+// in the same order as everything else, in front of the lines that they were found
+// in.
 //
-// It needs no state: the stream's last message under the source's name says
-// where to go on. Two goroutines work side by side, so that the next batch is
+// The shipper needs no state: what its two streams, ALERTS_<source> and
+// EVENTS_<source>, hold of the source says where to go on. Two goroutines work side by side, so that the next batch is
 // read and encoded while the server makes the current one durable; nothing is
 // read further ahead than that, so an absent server costs no memory.
 package shipper
@@ -20,32 +22,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
 	"github.com/openclaw-security/bus/services/internal/config"
 	"github.com/openclaw-security/bus/services/internal/daemon"
+	"github.com/openclaw-security/bus/services/internal/flood"
+	"github.com/openclaw-security/bus/services/internal/progress"
 	"github.com/openclaw-security/bus/services/internal/publish"
+	"github.com/openclaw-security/bus/services/internal/retry"
 	"github.com/openclaw-security/bus/services/shipper/internal/follow"
 	"github.com/openclaw-security/bus/services/shipper/internal/mapping"
 	"github.com/openclaw-security/bus/services/shipper/internal/normalize"
 	"github.com/openclaw-security/bus/services/shipper/internal/normalize/suricata"
 	"github.com/openclaw-security/bus/services/shipper/internal/normalize/tracee"
 	"github.com/openclaw-security/bus/services/shipper/internal/rules"
-)
-
-// A process that was killed can leave a publish under way that is stored only
-// after its successor has looked up the checkpoint. The successor is then
-// fenced off by its own predecessor and looks again, at most this often, before
-// it takes the other for a living competitor.
-const (
-	maxResumes  = 5
-	resumePause = 200 * time.Millisecond
+	"github.com/openclaw-security/bus/services/shipper/internal/sensorhealth"
 )
 
 // Run ships until ctx is done. It waits out an absent bus and an absent file;
@@ -68,11 +63,13 @@ func Run(ctx context.Context, cfg Config, rt daemon.Runtime) error {
 		return fmt.Errorf("connecting to the bus: %w", err)
 	}
 	defer conn.Close()
-	err = patiently(ctx, rt, func() error { return conn.CheckSchema(ctx, proto.StreamSecurity) })
-	if err != nil {
-		return notStopped(ctx, fmt.Errorf("checking the stream: %w", err))
+	for _, stream := range []string{proto.AlertsStream(cfg.Source), proto.EventsStream(cfg.Source)} {
+		err = patiently(ctx, rt, func() error { return conn.CheckSchema(ctx, stream) })
+		if err != nil {
+			return notStopped(ctx, fmt.Errorf("checking the streams: %w", err))
+		}
 	}
-	engine, err := loadRules(cfg.Rules, rt.Log)
+	engine, err := loadRules(cfg.Rules, cfg.State, rt.Log)
 	if err != nil {
 		return err
 	}
@@ -86,31 +83,32 @@ func Run(ctx context.Context, cfg Config, rt daemon.Runtime) error {
 		conn:      conn,
 		runtime:   rt,
 		metrics:   newMetrics(rt.Metrics, engine),
-		sensor:    newSensorMetrics(rt.Metrics),
+		sensor:    sensorhealth.NewMetrics(rt.Metrics),
 		normalize: normalizer,
 		rules:     engine,
+		flood:     flood.New(cfg.Flood, time.Now),
 	}
-	for resumes := 0; ; resumes++ {
-		stored := s.metrics.storedCount()
-		err := notStopped(ctx, s.ship(ctx))
-		if err == nil {
-			return nil
-		}
-		if !errors.Is(err, publish.ErrFenced) {
-			return err
-		}
-		if s.metrics.storedCount() > stored || resumes == maxResumes {
-			return fmt.Errorf("another shipper publishes under this name: %w; stop one of the two, or give them different values of OPENCLAW_HOST or SHIPPER_SOURCE", err)
-		}
-		select {
-		case <-time.After(resumePause):
-		case <-ctx.Done():
-			return nil
-		}
+	s.metrics.floods(rt.Metrics, s.flood)
+	defer progress.Heart{
+		Conn: conn, Host: s.host, Source: cfg.Source, Log: rt.Log,
+		Problem: func() error { return rt.Ready.Reason("publish") },
+	}.Start(ctx)()
+	filter := proto.SourceFilter(s.host, cfg.Source)
+	fences := publish.Fences{
+		Alerts: bus.NewFence(conn, proto.AlertsStream(cfg.Source), filter),
+		Events: bus.NewFence(conn, proto.EventsStream(cfg.Source), filter),
 	}
+	err = publish.RunPair(ctx, fences, rt.Log, observer{s.metrics, rt.Ready}, keepOrigin, func(p *publish.Pair, at publish.Stand) error {
+		return s.ship(ctx, p, at)
+	})
+	if errors.Is(err, publish.ErrFenced) {
+		err = fmt.Errorf("another shipper publishes under this name: %w; stop one of the two, or give them different values of OPENCLAW_HOST or SHIPPER_SOURCE", err)
+	}
+	return notStopped(ctx, err)
 }
 
-// notStopped is err unless the shipper was told to stop, whatever that broke off.
+// notStopped is err, or nil if the shipper was told to stop: that interrupts what
+// is under way.
 func notStopped(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil
@@ -118,23 +116,20 @@ func notStopped(ctx context.Context, err error) error {
 	return err
 }
 
-// askPause is how long the shipper waits before it asks an absent bus again.
-const askPause = 500 * time.Millisecond
+// requestPause is how long the shipper waits before it asks an absent bus again.
+const requestPause = 500 * time.Millisecond
 
-// patiently asks the bus until it answers, for good or bad, or ctx is done.
-func patiently(ctx context.Context, rt daemon.Runtime, ask func() error) error {
-	for {
-		err := ask()
-		if err == nil || bus.Permanent(err) {
-			return err
+// patiently repeats a request to the bus until it succeeds, the bus refuses for
+// good, or ctx is done.
+func patiently(ctx context.Context, rt daemon.Runtime, request func() error) error {
+	policy := retry.Policy{Min: requestPause, Max: requestPause, OnRetry: func(err error, _ time.Duration) { rt.Ready.Set("publish", err) }}
+	return retry.Do(ctx, policy, func(context.Context) error {
+		err := request()
+		if bus.Permanent(err) {
+			return retry.Permanent(err)
 		}
-		rt.Ready.Set("publish", err)
-		select {
-		case <-time.After(askPause):
-		case <-ctx.Done():
-			return err
-		}
-	}
+		return err
+	})
 }
 
 type shipper struct {
@@ -143,13 +138,14 @@ type shipper struct {
 	conn      *bus.Conn
 	runtime   daemon.Runtime
 	metrics   *metrics
-	sensor    *sensorMetrics
+	sensor    *sensorhealth.Metrics
 	normalize *normalize.Normalizer
 	rules     *rules.Engine
+	flood     *flood.Folder
 }
 
 func normalizer(cfg Config, now func() time.Time) (*normalize.Normalizer, error) {
-	n := &normalize.Normalizer{Host: config.HostName(cfg.Host), Source: cfg.Source, Now: now}
+	n := &normalize.Normalizer{Host: config.HostName(cfg.Host), Source: cfg.Source, Now: now, Verbatim: cfg.Raw == rawVerbatim}
 	switch {
 	case cfg.Mapping != "":
 		sensor, err := mapping.Load(cfg.Mapping)
@@ -165,85 +161,81 @@ func normalizer(cfg Config, now func() time.Time) (*normalize.Normalizer, error)
 	return n, nil
 }
 
-// ship goes on from the stream's checkpoint until ctx is done or something
-// stops it.
-func (s *shipper) ship(ctx context.Context) error {
-	filter := proto.SourceFilter(s.host, s.cfg.Source)
-	fence := bus.NewFence(s.conn, proto.StreamSecurity, filter)
-	publisher := publish.New(fence, s.runtime.Log, observer{s.metrics, s.runtime.Ready})
-	checkpoint, storedAt, err := publisher.Resume(ctx)
-	if err != nil {
-		return err
-	}
-	var created time.Time
-	var last *bus.Stored
-	err = patiently(ctx, s.runtime, func() (err error) {
-		if created, err = s.conn.Created(ctx, proto.StreamSecurity); err != nil {
-			return err
+// ship goes on from where the streams stand, until ctx is done or something stops it.
+func (s *shipper) ship(ctx context.Context, publisher *publish.Pair, at publish.Stand) error {
+	var created, before time.Time
+	err := patiently(ctx, s.runtime, func() (err error) {
+		if created, err = s.conn.Created(ctx, proto.EventsStream(s.cfg.Source)); err == nil && at.Last == nil {
+			at.Last, before, err = s.conn.Retired(ctx, proto.SourceFilter(s.host, s.cfg.Source))
+			if at.Last != nil {
+				at.Checkpoint = proto.SourceCheckpoint(at.Last.Header)
+			}
 		}
-		// By a fence of its own: the publisher's must go on expecting what Resume found.
-		last, err = bus.NewFence(s.conn, proto.StreamSecurity, filter).Last(ctx)
 		return err
 	})
 	if err != nil {
 		return err
 	}
+	checkpoint, storedAt := at.Checkpoint, time.Time{}
+	if at.Last != nil {
+		storedAt = at.Last.Time
+	}
 	note := &hint{path: s.cfg.Hint, log: s.runtime.Log, now: time.Now}
-	noted, notedAt := note.recall(created)
-	if checkpoint == "" {
-		checkpoint, storedAt = noted, notedAt
-	} else {
-		note.stored(checkpoint)
+	noted := note.recall(created, before)
+	if checkpoint == "" || at.Half && noted.Round > at.Round {
+		checkpoint, storedAt, at.Beyond = noted.Checkpoint, noted.StoredAt, nil
+	}
+	if len(at.Beyond) == 0 && checkpoint != "" {
+		note.stored(checkpoint, at.Round)
 	}
 	defer note.save()
 	from, err := follow.ParseCheckpoint(checkpoint)
 	if err != nil {
-		return fmt.Errorf("reading the checkpoint that the stream holds for %s: %w", s.cfg.Source, err)
+		return fmt.Errorf("reading the checkpoint that the streams hold for %s: %w", s.cfg.Source, err)
 	}
 	follower, err := follow.Open(follow.Config{
-		Path:     s.cfg.path(),
-		From:     from,
-		StoredAt: storedAt,
-		Start:    map[string]follow.Start{"beginning": follow.Beginning, "end": follow.End}[s.cfg.Start],
-		MaxLine:  s.cfg.MaxLine,
-		Logger:   s.runtime.Log,
+		Path:       s.cfg.path(),
+		RotatedDir: s.cfg.Rotated,
+		From:       from,
+		StoredAt:   storedAt,
+		Start:      map[string]follow.Start{"beginning": follow.Beginning, "end": follow.End}[s.cfg.Start],
+		MaxLine:    s.cfg.MaxLine,
+		Own:        s.normalize.Own,
+		Logger:     s.runtime.Log,
 	})
 	if err != nil {
 		return fmt.Errorf("following %s: %w", s.cfg.path(), err)
 	}
 	defer follower.Close()
 	s.metrics.follower.Store(follower)
-	s.runtime.Log.Info("following", "path", s.cfg.path(), "checkpoint", checkpoint)
+	s.runtime.Log.Info("following", "path", s.cfg.path(), "checkpoint", checkpoint, "stored_beyond", len(at.Beyond))
 
-	var alarm normalize.Alarm
-	if last != nil {
-		alarm, _ = normalize.ReadAlarm(last.Data)
+	l := &loop{
+		follower: follower,
+		health:   s.health(at.Last, time.Now()),
+		encoder:  &encoder{normalize: s.normalize, rules: s.rules, limit: s.conn.MaxPayload(), metrics: s.metrics, flood: s.flood},
+		stored:   newStoredLines(at.Beyond),
+		base:     checkpoint,
+		position: checkpoint,
+		rounds:   make(chan publish.Round),
 	}
-	look := newLookout(s.cfg, s.runtime, s.sensor, alarm, time.Now())
-	enc := &encoder{
-		normalize: s.normalize, rules: s.rules, limit: s.conn.MaxPayload(), metrics: s.metrics,
-		lookout: look, position: checkpoint,
-	}
-
-	batches := make(chan []*nats.Msg)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		defer close(batches)
-		return s.read(ctx, follower, enc, batches)
+		defer close(l.rounds)
+		return fmt.Errorf("reading %s: %w", s.cfg.path(), l.run(ctx)) // it returns only with an error
 	})
-	if look.scraper != nil {
-		group.Go(func() error {
-			look.scraper.run(ctx)
-			return nil
-		})
-	}
 	group.Go(func() error {
-		for msgs := range batches {
-			newest := msgs[len(msgs)-1].Header.Get(proto.HeaderCheckpoint)
-			if err := publisher.Publish(ctx, msgs); err != nil {
+		l.health.Run(ctx)
+		return nil
+	})
+	group.Go(func() error {
+		for round := range l.rounds {
+			if err := publisher.Publish(ctx, round); err != nil {
 				return err
 			}
-			note.stored(newest)
+			if round.End != "" {
+				note.stored(round.End, publisher.Round())
+			}
 		}
 		return nil
 	})
@@ -252,6 +244,27 @@ func (s *shipper) ship(ctx context.Context) error {
 		return nil
 	})
 	return group.Wait()
+}
+
+// health begins the watch over the sensor behind last, the source's last message.
+func (s *shipper) health(last *bus.Stored, now time.Time) *sensorhealth.Monitor {
+	sensor := s.cfg.sensor()
+	cfg := sensorhealth.Config{
+		Sensor:   cmp.Or(map[string]string{SourceSuricata: "Suricata", SourceTracee: "Tracee"}[sensor], s.cfg.Source),
+		Path:     s.cfg.path(),
+		Silence:  s.cfg.silence(),
+		Suricata: sensor == SourceSuricata,
+		Metrics:  s.sensor,
+		Report:   s.runtime.Ready.Set,
+	}
+	if sensor == SourceTracee {
+		cfg.URL = s.cfg.Metrics
+	}
+	var alarm normalize.Alarm
+	if last != nil {
+		alarm, _ = normalize.ReadAlarm(last.Data)
+	}
+	return sensorhealth.New(cfg, alarm, now)
 }
 
 // watchInterval is how often readiness is brought up to what the follower says.
@@ -279,48 +292,5 @@ func (s *shipper) watch(ctx context.Context, follower *follow.Follower) {
 		case <-ctx.Done():
 			return
 		}
-	}
-}
-
-// read turns what the follower finds into messages, a batch at a time, and what
-// the lookout has to say into others in front of them.
-func (s *shipper) read(ctx context.Context, follower *follow.Follower, enc *encoder, batches chan<- []*nats.Msg) error {
-	for {
-		batch, err := enc.lookout.next(ctx, follower)
-		if err != nil {
-			return fmt.Errorf("reading %s: %w", s.cfg.path(), err)
-		}
-		var msgs []*nats.Msg
-		if batch == nil {
-			enc.lookout.idle(time.Now(), follower.Stats().Waiting)
-		} else {
-			enc.lookout.read(time.Now(), batch)
-			msgs = enc.encode(batch)
-		}
-		alarms := enc.encodeAlarms(enc.lookout.alarms())
-		for part := range slices.Chunk(alarms, proto.MaxBatch) {
-			if err := send(ctx, batches, part); err != nil {
-				return err
-			}
-		}
-		if len(msgs) > 0 { // else all were dropped by rules
-			enc.position = msgs[len(msgs)-1].Header.Get(proto.HeaderCheckpoint)
-			if err := send(ctx, batches, msgs); err != nil {
-				return err
-			}
-		}
-		if len(alarms)+len(msgs) > 0 {
-			enc.lookout.vigil.Busy(time.Now())
-		}
-	}
-}
-
-// send waits until msgs are taken. They are the publisher's from then on.
-func send(ctx context.Context, batches chan<- []*nats.Msg, msgs []*nats.Msg) error {
-	select {
-	case batches <- msgs:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/openclaw-security/bus/proto"
 )
 
-// A line that Suricata writes is a message on the phone, and an event for
-// whoever subscribes to what is stored.
+// A line that Suricata writes becomes a message on the phone, and an event for
+// every subscriber of stored messages.
 func TestAlertReachesTelegramAndTail(t *testing.T) {
 	r := newRig(t, 3*time.Minute, setup{})
 	live, err := r.connect("tail").SubscribeSync(proto.StoredPrefix + ".>")

@@ -27,7 +27,7 @@ func TestRequestsAreGuardedAndRecorded(t *testing.T) {
 	direct := *agent
 	direct.url = "http://" + r.units["fake-llm"].addr
 	if got, err := direct.ask(r.ctx, "#say no"); err != nil || got.status != http.StatusUnauthorized {
-		t.Fatalf("the model answers whoever has no key: %+v, %v", got, err)
+		t.Fatalf("the model answers a client without a key: %+v, %v", got, err)
 	}
 	// The model sends the key that it was shown back: the agent must not see it.
 	allowed, err := agent.ask(r.ctx, "Say hello.\n#say Hello from the model.\n#echo-key")

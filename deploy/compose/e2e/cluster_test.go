@@ -19,10 +19,14 @@ func TestClusterSurvivesItsServers(t *testing.T) {
 	nc := r.connect("operator")
 	r.awaitReplicas(nc)
 	l := r.startLoad()
-	for _, how := range []string{"stopped", "killed", "stopped"} {
+	for _, lost := range []struct{ how, stream string }{
+		{"stopped", proto.AlertsStream("suricata")},
+		{"killed", proto.EventsStream("suricata")},
+		{"stopped", proto.EventsStream("suricata")},
+	} {
 		pass(r.ctx, 2*time.Second)
-		leader := r.units[r.leader(nc, proto.StreamSecurity)]
-		if how == "killed" {
+		leader := r.units[r.leader(nc, lost.stream)]
+		if lost.how == "killed" {
 			r.kill(leader)
 		} else {
 			r.stop(leader)
@@ -31,10 +35,10 @@ func TestClusterSurvivesItsServers(t *testing.T) {
 		next := ""
 		await(r.ctx, t, "another leader", func() (bool, string) {
 			var err error
-			next, err = leaderOf(nc, proto.StreamSecurity)
+			next, err = leaderOf(nc, lost.stream)
 			return err == nil && next != "" && next != leader.name, fmt.Sprintf("%q, %v", next, err)
 		})
-		t.Logf("%s was %s, and %s leads after %s", leader.name, how, next, time.Since(begun).Round(10*time.Millisecond))
+		t.Logf("%s was %s, and %s leads %s after %s", leader.name, lost.how, next, lost.stream, time.Since(begun).Round(10*time.Millisecond))
 		pass(r.ctx, outage)
 		r.start(leader)
 		// Where they stand, publishers that start now may be told by the server that
@@ -55,11 +59,28 @@ func TestClusterSurvivesItsServers(t *testing.T) {
 	r.judge(l)
 }
 
+// streams are those of a stack with both sensors.
+func streams() []string {
+	names := []string{
+		proto.AlertsStream("suricata"), proto.EventsStream("suricata"),
+		proto.AlertsStream("tracee"), proto.EventsStream("tracee"),
+		proto.AlertsStream("proxy"), proto.AlertsStream("auditor"), proto.AlertsStream("notifier"),
+	}
+	for _, s := range proto.Streams() {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
 // streamInfo is what the server says of a stream.
 type streamInfo struct {
 	Config struct {
 		Replicas int `json:"num_replicas"`
 	} `json:"config"`
+	State struct {
+		Messages uint64    `json:"messages"`
+		First    time.Time `json:"first_ts"`
+	} `json:"state"`
 	Cluster struct {
 		Leader   string `json:"leader"`
 		Replicas []struct {
@@ -109,17 +130,17 @@ func (r *rig) leader(nc *nats.Conn, stream string) (name string) {
 func (r *rig) awaitReplicas(nc *nats.Conn) {
 	r.t.Helper()
 	await(r.ctx, r.t, "the replicas to be current", func() (bool, string) {
-		for _, s := range proto.Streams() {
-			info, err := askStream(nc, s.Name)
+		for _, name := range streams() {
+			info, err := askStream(nc, name)
 			if err != nil {
-				return false, fmt.Sprintf("%s: %v", s.Name, err)
+				return false, fmt.Sprintf("%s: %v", name, err)
 			}
 			if info.Config.Replicas != len(r.cluster) || info.Cluster.Leader == "" || len(info.Cluster.Replicas) != len(r.cluster)-1 {
-				return false, fmt.Sprintf("%s: %+v", s.Name, info)
+				return false, fmt.Sprintf("%s: %+v", name, info)
 			}
 			for _, replica := range info.Cluster.Replicas {
 				if !replica.Current || replica.Offline {
-					return false, fmt.Sprintf("%s: %+v", s.Name, info)
+					return false, fmt.Sprintf("%s: %+v", name, info)
 				}
 			}
 		}

@@ -30,10 +30,10 @@ func (r *rig) judge(l *load) {
 	r.t.Logf("%d answered requests are recorded, and the log verifies, %.1f s later", len(l.agent.answered), behind())
 }
 
-// judgeLines checks that each line is stored once, in the order of the file.
+// judgeLines checks that each line is stored once, in the order of the file in each stream.
 func (r *rig) judgeLines(nc *nats.Conn, l *load) {
 	r.t.Helper()
-	c := newCensus(proto.StreamSecurity)
+	c := newCensus(proto.AlertsStream("suricata"), proto.EventsStream("suricata"), proto.AlertsStream("tracee"), proto.EventsStream("tracee"))
 	await(r.ctx, r.t, "every line to be stored", func() (bool, string) {
 		if err := c.read(r.ctx, nc); err != nil {
 			return false, err.Error()
@@ -46,7 +46,7 @@ func (r *rig) judgeLines(nc *nats.Conn, l *load) {
 		if n := len(c.lines[s.source]); n != s.lines {
 			r.t.Errorf("%d lines of %s are stored, and %d were written", n, s.source, s.lines)
 		}
-		if fault := c.outOfOrder(s.source, 1); fault != "" {
+		if fault := c.incomplete(s.source, 1); fault != "" {
 			r.t.Error(fault)
 		}
 	}
@@ -55,12 +55,12 @@ func (r *rig) judgeLines(nc *nats.Conn, l *load) {
 	}
 }
 
-// judgeAlerts checks that each alert is in the stream of alerts once, and that
-// the chat's ledger covers those that it is to be told of. It returns how many
+// judgeAlerts checks that each alert is in a stream of alerts once, and that
+// the chat's ledger covers those that the chat must get. It returns how many
 // those are.
 func (r *rig) judgeAlerts(nc *nats.Conn, l *load) int {
 	r.t.Helper()
-	c := newCensus(proto.StreamAlerts)
+	c := newCensus(alertStreams...)
 	await(r.ctx, r.t, "every alert to be told", func() (bool, string) {
 		if err := c.read(r.ctx, nc); err != nil {
 			return false, err.Error()
@@ -72,10 +72,13 @@ func (r *rig) judgeAlerts(nc *nats.Conn, l *load) int {
 		if err != nil {
 			return false, err.Error()
 		}
-		untold := slices.DeleteFunc(slices.Clone(c.alerts), func(a alert) bool { return covering(told, a.sequence) > 0 })
+		untold := slices.DeleteFunc(slices.Clone(c.alerts), func(a alert) bool { return covering(told, a) > 0 })
 		return len(untold) == 0, fmt.Sprintf("%d of %d alerts are not told, such as %v", len(untold), len(c.alerts), untold[:min(1, len(untold))])
 	})
-	if fault := c.outOfOrder("suricata", alertEvery); fault != "" {
+	if fault := c.incomplete("suricata", alertEvery); fault != "" {
+		r.t.Error(fault)
+	}
+	for _, fault := range c.faults {
 		r.t.Error(fault)
 	}
 	return len(c.alerts)
@@ -100,11 +103,11 @@ func (r *rig) deliveries(nc *nats.Conn, sink string) ([]proto.Delivery, error) {
 	return all, nil
 }
 
-// covering is how many deliveries are about the alert of this sequence.
-func covering(told []proto.Delivery, sequence uint64) int {
+// covering is how many deliveries are about an alert.
+func covering(told []proto.Delivery, a alert) int {
 	n := 0
 	for i := range told {
-		if told[i].Covers(sequence) {
+		if told[i].Covers(a.stream, a.sequence) {
 			n++
 		}
 	}

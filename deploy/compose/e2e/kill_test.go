@@ -4,18 +4,15 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/openclaw-security/bus/services/testing/testenv"
 )
 
-// randomKills is for how long containers are killed at random, after each has
-// been killed once.
-const randomKills = 30 * time.Second
-
-// Each container is killed under load, one after another and then at random.
+// Each container is killed under load, one after another and then at random for
+// TEST_DURATION.
 func TestKillsLoseAndRepeatNothing(t *testing.T) {
 	r := newRig(t, 7*time.Minute, setup{})
-	seed := uint64(time.Now().UnixNano())
-	random := rand.New(rand.NewPCG(seed, 0))
-	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(testenv.Seed(t), 0))
 	l := r.startLoad()
 
 	victims := r.ours()
@@ -32,7 +29,7 @@ func TestKillsLoseAndRepeatNothing(t *testing.T) {
 	}
 	t.Logf("each of %d containers has been killed once after %.0f s", len(victims), time.Since(l.begun).Seconds())
 
-	for end := time.Now().Add(randomKills); time.Now().Before(end); {
+	for end := time.Now().Add(testenv.Duration(t, 30*time.Second)); time.Now().Before(end); {
 		// At any moment, whether the last one is well again or not.
 		pass(r.ctx, time.Duration(300+random.IntN(2000))*time.Millisecond)
 		victim := victims[random.IntN(len(victims))]

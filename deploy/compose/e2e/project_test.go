@@ -29,6 +29,7 @@ type project struct {
 	t        *testing.T
 	ctx      context.Context
 	name     string
+	dir      string // with the shipped files
 	files    []string
 	profiles []string
 	settings string // path of what stands for .env.security
@@ -41,18 +42,26 @@ type project struct {
 func newProject(t *testing.T, limit time.Duration, settings map[string]string, profiles ...string) *project {
 	t.Helper()
 	needDocker(t)
-	if _, err := os.Stat(filepath.Join(root, ".env.security")); err == nil {
-		t.Skip("compose would read the .env.security that is there: the tests of compose.yaml are left out")
-	}
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	t.Cleanup(cancel)
 	id := strings.ToLower(rand.Text()[:6])
 	p := &project{
-		t: t, ctx: ctx, name: "e2e-" + id, profiles: profiles,
-		files:    []string{inRoot("compose.yaml"), inRoot("deploy/compose/tracee-recording.yaml"), override},
+		t: t, ctx: ctx, name: "e2e-" + id, profiles: profiles, dir: t.TempDir(),
 		settings: filepath.Join(t.TempDir(), "settings.env"),
 		nats:     freeAddr(t), proxy: freeAddr(t), telegram: freeAddr(t),
 	}
+	// Beside the compose file there may be settings of a stack that runs, which
+	// compose would read.
+	for _, name := range []string{"compose.yaml", "deploy", "mappings", "rules", "suricata", "tracee"} {
+		source, err := filepath.Abs(filepath.Join(root, name))
+		if err == nil {
+			err = os.Symlink(source, filepath.Join(p.dir, name))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.files = p.single()
 	all := map[string]string{
 		"SECURITY_VERSION":   "e2e",
 		"SURICATA_INTERFACE": "br-" + id,
@@ -73,7 +82,16 @@ func newProject(t *testing.T, limit time.Duration, settings map[string]string, p
 	return p
 }
 
-func inRoot(file string) string { return filepath.Join(root, file) }
+// single are the files of a stack with one NATS server, clustered with three.
+func (p *project) single() []string {
+	return []string{p.file("compose.yaml"), p.file("deploy/compose/tracee-recording.yaml"), override}
+}
+
+func (p *project) clustered() []string {
+	return []string{p.file("compose.yaml"), p.file("deploy/compose/cluster.yaml"), p.file("deploy/compose/tracee-recording.yaml"), override, "testdata/compose.cluster.test.yaml"}
+}
+
+func (p *project) file(name string) string { return filepath.Join(p.dir, name) }
 
 func port(addr string) string { return addr[strings.LastIndex(addr, ":")+1:] }
 
@@ -120,7 +138,8 @@ func (p *project) remove() {
 		output, _ := p.try(ctx, "logs", "--no-color", "--tail", "25")
 		p.t.Logf("%s\n%s", state, output)
 	}
-	p.profiles = []string{"*"}
+	// Those of a cluster name more volumes.
+	p.files, p.profiles = p.clustered(), []string{"*"}
 	if _, err := p.try(ctx, "down", "--volumes", "--timeout", "1", "--remove-orphans"); err != nil {
 		p.t.Error(err)
 	}
@@ -159,8 +178,9 @@ func (p *project) tail() *nats.Subscription {
 	return sub
 }
 
-// awaitStored waits for a message of this subject with these words in it.
-func (p *project) awaitStored(live *nats.Subscription, subject, words string) {
+// awaitStored waits for a message of this subject with these words in it, and
+// returns it.
+func (p *project) awaitStored(live *nats.Subscription, subject, words string) *nats.Msg {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
@@ -170,7 +190,7 @@ func (p *project) awaitStored(live *nats.Subscription, subject, words string) {
 			p.t.Fatalf("waiting for %s: %v", subject, err)
 		}
 		if m.Subject == subject && strings.Contains(string(m.Data), words) {
-			return
+			return m
 		}
 	}
 }

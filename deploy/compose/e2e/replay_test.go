@@ -20,12 +20,13 @@ func TestReplayIntoANewSink(t *testing.T) {
 	l := r.newLoad()
 	l.suricata.write(t, past*alertEvery)
 	nc := r.connect("operator")
+	first := func(sequence uint64) alert { return alert{stream: proto.AlertsStream("suricata"), sequence: sequence} }
 	// A new sink begins where the slower lane of the old one stands, which has to
 	// have sent something for there to be a past.
 	await(r.ctx, t, "the past in the first chat", func() (bool, string) {
 		told, err := r.deliveries(nc, sinkA)
 		for sequence := range uint64(past) {
-			if covering(told, sequence+1) == 0 {
+			if covering(told, first(sequence+1)) == 0 {
 				return false, fmt.Sprint(told, err)
 			}
 		}
@@ -48,7 +49,7 @@ func TestReplayIntoANewSink(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if covering(before, 1) != 0 {
+	if covering(before, first(1)) != 0 {
 		t.Error("the second chat was flooded with what the first has had")
 	}
 
@@ -62,7 +63,7 @@ func TestReplayIntoANewSink(t *testing.T) {
 	if n := replays(r.messages(chatA)); n != 0 {
 		t.Errorf("%d replays came to the first chat", n)
 	}
-	c := newCensus(proto.StreamAlerts)
+	c := newCensus(alertStreams...)
 	if err := c.read(r.ctx, nc); err != nil {
 		t.Fatal(err)
 	}
@@ -71,8 +72,8 @@ func TestReplayIntoANewSink(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, a := range c.alerts {
-		if n := covering(told, a.sequence); n != 1 {
-			t.Errorf("the first chat was told %d times of alert %d", n, a.sequence)
+		if n := covering(told, a); n != 1 {
+			t.Errorf("the first chat was told %d times of alert %d of %s", n, a.sequence, a.stream)
 		}
 	}
 }

@@ -24,9 +24,13 @@ type identity struct {
 	harmless     string   // what it may publish without changing anything
 }
 
-// ingestAlert is a subject that a source publishes to.
+// ingestAlert and ingestEvent are subjects that a source publishes to.
 func ingestAlert(source string) string {
 	return proto.NewSubject(host, source, "alert", proto.SeverityHigh).Ingest()
+}
+
+func ingestEvent(source string) string {
+	return proto.NewSubject(host, source, "dns", proto.SeverityInfo).Ingest()
 }
 
 // identities are all roles of the stack. What each may publish, nobody else may
@@ -37,18 +41,25 @@ func identities() []identity {
 		replayed = proto.ReplayPrefix + ".>"
 	)
 	silences := proto.StateSubject(proto.KeySilences)
-	list := "$JS.API.CONSUMER.LIST."
-	info := "$JS.API.STREAM.INFO."
-	direct := "$JS.API.DIRECT.GET."
+	alerts, events := proto.AlertsStream("suricata"), proto.EventsStream("suricata")
+	const (
+		list   = "$JS.API.CONSUMER.LIST."
+		info   = "$JS.API.STREAM.INFO."
+		next   = "$JS.API.CONSUMER.MSG.NEXT."
+		direct = "$JS.API.DIRECT.GET."
+		update = "$JS.API.STREAM.UPDATE."
+	)
+	read := []string{direct + alerts, direct + events}
 	return []identity{
-		{role: "provisioner", holder: "provisioner", publish: []string{"$JS.API.STREAM.UPDATE." + proto.StreamSecurity, list + proto.StreamAlerts}, harmless: info + proto.StreamSecurity},
-		{role: "shipper-suricata", holder: "shipper-suricata", publish: []string{ingestAlert("suricata")}, harmless: info + proto.StreamSecurity},
-		{role: "shipper-tracee", holder: "shipper-tracee", publish: []string{ingestAlert("tracee")}, harmless: info + proto.StreamSecurity},
+		{role: "provisioner", holder: "provisioner", publish: []string{update + alerts, update + events, list + alerts}, harmless: info + alerts},
+		// Where it stands it reads in the streams of its source.
+		{role: "shipper-suricata", holder: "shipper-suricata", publish: append([]string{ingestAlert("suricata"), ingestEvent("suricata")}, read...), harmless: info + alerts},
+		{role: "shipper-tracee", holder: "shipper-tracee", publish: []string{ingestAlert("tracee"), ingestEvent("tracee")}, harmless: info + proto.EventsStream("tracee")},
 		{role: "proxy", holder: "proxy", publish: []string{ingestAlert("proxy"), proto.IngestPrefix + ".audit." + host + ".proxy.request.info"}, harmless: info + proto.StreamAudit},
-		{role: "notifier", holder: "notifier", publish: []string{proto.DeliveriesSubject(sinkA), "$JS.API.CONSUMER.MSG.NEXT." + proto.StreamAlerts + "." + proto.DurableNotifierStdout, silences, direct + proto.StreamAlerts}, harmless: info + proto.StreamAlerts},
-		{role: "auditor", holder: "auditor", publish: []string{ingestAlert("auditor"), "$JS.API.CONSUMER.MSG.NEXT." + proto.StreamAudit + "." + proto.DurableAuditor}, harmless: info + proto.StreamAudit},
-		{role: "tail", holder: "operator", publish: []string{direct + proto.StreamAlerts}, subscribe: []string{tailed, replayed}, harmless: direct + proto.StreamAlerts},
-		{role: "operator", holder: "operator", publish: []string{silences, list + proto.StreamAlerts, direct + proto.StreamAlerts}, subscribe: []string{tailed}, harmless: "$JS.API.INFO"},
+		{role: "notifier", holder: "notifier", publish: append([]string{proto.DeliveriesSubject(sinkA), next + alerts + "." + proto.DurableNotifierStdout, silences, list + alerts, ingestAlert("notifier")}, read...), harmless: info + alerts},
+		{role: "auditor", holder: "auditor", publish: []string{ingestAlert("auditor"), ingestEvent("auditor"), next + proto.StreamAudit + "." + proto.DurableAuditor}, harmless: info + proto.StreamAudit},
+		{role: "tail", holder: "operator", publish: read, subscribe: []string{tailed, replayed}, harmless: direct + alerts},
+		{role: "operator", holder: "operator", publish: append([]string{silences, list + alerts}, read...), subscribe: []string{tailed}, harmless: "$JS.API.INFO"},
 		{role: "replay", holder: "operator", publish: []string{proto.ReplayPrefix + ".security.alert.x"}, harmless: proto.ReplayPrefix + ".security.alert.x"},
 	}
 }
@@ -57,8 +68,9 @@ func identities() []identity {
 func forbidden() (publish, subscribe []string) {
 	stored := proto.NewSubject(host, "suricata", "alert", proto.SeverityHigh).Stored()
 	publish = []string{
-		stored, ingestAlert("falco"), strings.Replace(ingestAlert("suricata"), host, "box2", 1),
-		"$JS.API.STREAM.DELETE." + proto.StreamSecurity, "$JS.API.STREAM.PURGE." + proto.StreamAudit,
+		stored, ingestAlert("falco"), ingestEvent("falco"),
+		strings.Replace(ingestAlert("suricata"), host, "box2", 1), strings.Replace(ingestEvent("suricata"), host, "box2", 1),
+		"$JS.API.STREAM.DELETE." + proto.AlertsStream("suricata"), "$JS.API.STREAM.PURGE." + proto.EventsStream("suricata"), "$JS.API.STREAM.PURGE." + proto.StreamAudit,
 		"$JS.API.STREAM.MSG.DELETE." + proto.StreamAudit, "$SYS.REQ.SERVER.PING", "_INBOX_tail.x",
 	}
 	return publish, []string{">", proto.IngestPrefix + ".>", "_INBOX.>", "$JS.>", "$SYS.>"}

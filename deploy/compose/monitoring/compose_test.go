@@ -13,6 +13,7 @@ type service struct {
 	User        string            `yaml:"user"`
 	Drop        []string          `yaml:"cap_drop"`
 	Security    []string          `yaml:"security_opt"`
+	Ulimits     map[string]int    `yaml:"ulimits"`
 	Memory      string            `yaml:"mem_limit"`
 	Ports       []string          `yaml:"ports"`
 	Volumes     []string          `yaml:"volumes"`
@@ -41,6 +42,9 @@ func TestContainersAreConfined(t *testing.T) {
 		}
 		if user, _, _ := strings.Cut(s.User, ":"); user == "" || user == "0" {
 			t.Errorf("%s runs as user %q", name, s.User)
+		}
+		if s.Ulimits["nofile"] == 0 {
+			t.Errorf("%s has no limit on its open files", name)
 		}
 		if s.Memory == "" {
 			t.Errorf("%s has no bound on its memory", name)

@@ -21,14 +21,17 @@ import (
 // services is where the code of the services is.
 const services = "../../../services"
 
-// ours is how the metrics of the project's services begin.
-var ours = regexp.MustCompile(`^(shipper|notifier|proxy|guard_stub|auditor|secbus)_[a-z0-9_]+$`)
+// ours is how the code names the metrics of the project's services. They are
+// served with prefix before them.
+var ours = regexp.MustCompile(`^(shipper|notifier|proxy|guard_stub|auditor|consumer|nats)_[a-z0-9_]+$`)
+
+const prefix = "secbus_"
 
 // metrics returns the names of all series that a service may have: those named
 // in the code, those of every process, and those that Prometheus makes itself.
 func metrics(t *testing.T) map[string]bool {
 	t.Helper()
-	known := map[string]bool{"up": true, "ALERTS": true}
+	known := map[string]bool{"up": true, "ALERTS": true, prefix + "build_info": true}
 	process := prometheus.NewRegistry()
 	process.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	families, err := process.Gather()
@@ -100,11 +103,11 @@ func addNames(file *ast.File, names map[string]bool) {
 				return true
 			}
 			if !inHistogram[n] {
-				names[name] = true
+				names[prefix+name] = true
 				return true
 			}
 			for _, suffix := range []string{"_bucket", "_sum", "_count"} {
-				names[name+suffix] = true
+				names[prefix+name+suffix] = true
 			}
 		}
 		return true
@@ -190,17 +193,16 @@ func TestUnknownMetrics(t *testing.T) {
 func TestNamesInCode(t *testing.T) {
 	names := namesInCode(t)
 	for _, want := range []string{
-		"proxy_requests_total",                 // in options
-		"shipper_lag_bytes",                    // in a table
-		"notifier_chat_oldest_waiting_seconds", // in a call
-		"shipper_publish_seconds_bucket",       // of a histogram
-		"secbus_build_info",
+		"secbus_proxy_requests_total",                 // in options
+		"secbus_shipper_lag_bytes",                    // in a table
+		"secbus_notifier_chat_oldest_waiting_seconds", // in a call
+		"secbus_shipper_publish_seconds_bucket",       // of a histogram
 	} {
 		if !names[want] {
 			t.Errorf("%s was not found", want)
 		}
 	}
-	if names["shipper_publish_seconds"] {
+	if names["secbus_shipper_publish_seconds"] {
 		t.Error("a histogram is known by its name alone, under which nothing is stored")
 	}
 }

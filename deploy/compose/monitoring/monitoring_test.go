@@ -203,7 +203,43 @@ func readYAML(t *testing.T, path string, into any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := yaml.Unmarshal(text, into); err != nil {
+	// To the parser, a key beside a merged one of the same name is a duplicate.
+	if err := yaml.UnmarshalWithOptions(text, into, yaml.AllowDuplicateMapKey()); err != nil {
 		t.Fatalf("%s: %v", path, err)
+	}
+}
+
+// TestTargetsAreAnswered: services answer to the names by which Prometheus and
+// the doctor ask them, and to no other that a web page could take.
+func TestTargetsAreAnswered(t *testing.T) {
+	var prometheus struct {
+		Scrapes []struct {
+			Static []struct {
+				Targets []string `yaml:"targets"`
+			} `yaml:"static_configs"`
+		} `yaml:"scrape_configs"`
+	}
+	readYAML(t, "prometheus.yml", &prometheus)
+	var compose struct {
+		Admin struct {
+			Hosts string `yaml:"ADMIN_HOSTS"`
+		} `yaml:"x-admin"`
+		Services map[string]struct {
+			Environment map[string]string `yaml:"environment"`
+		} `yaml:"services"`
+	}
+	readYAML(t, "../compose.yaml", &compose)
+	names, _, _ := strings.Cut(compose.Admin.Hosts, "$")
+	doctor := strings.TrimSuffix(strings.TrimPrefix(compose.Services["secbus"].Environment["DOCTOR_ADMIN"], "${DOCTOR_ADMIN:-"), "}")
+	for _, address := range slices.Concat(prometheus.Scrapes[0].Static[0].Targets, strings.Split(doctor, ",")) {
+		name, _, _ := strings.Cut(address, ":")
+		if !slices.Contains(strings.Split(names, ","), name) {
+			t.Errorf("%q is asked for, and services answer to %q", name, names)
+		}
+	}
+	for name, s := range compose.Services {
+		if s.Environment["ADMIN_ADDR"] != "" && s.Environment["ADMIN_HOSTS"] == "" {
+			t.Errorf("%s answers to nobody: it has no ADMIN_HOSTS", name)
+		}
 	}
 }

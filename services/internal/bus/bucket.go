@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -36,11 +37,20 @@ func (c *Conn) Get(ctx context.Context, key string) (value []byte, revision uint
 //   - [ErrMaybeStored]: unknown; Get tells.
 //   - any other error: not set.
 func (c *Conn) Put(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	return c.PutFor(ctx, key, value, revision, 0)
+}
+
+// PutFor is Put of a value that the server removes after ttl, in whole seconds; 0 is
+// never. A watch learns of that removal late.
+func (c *Conn) PutFor(ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration) (uint64, error) {
 	msg := &nats.Msg{Subject: proto.StateSubject(key), Data: value, Header: nats.Header{}}
 	msg.Header.Set(jetstream.ExpectedStreamHeader, proto.StreamState)
 	msg.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(revision, 10))
 	if len(value) == 0 {
 		msg.Header.Set(headerOperation, "DEL")
+	}
+	if ttl > 0 {
+		msg.Header.Set(jetstream.MsgTTLHeader, max(ttl, time.Second).Truncate(time.Second).String())
 	}
 	a, err := c.store(ctx, []*nats.Msg{msg})
 	if err != nil {

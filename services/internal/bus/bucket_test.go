@@ -6,10 +6,10 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
-	"github.com/openclaw-security/bus/services/internal/bustest"
+	"github.com/openclaw-security/bus/services/testing/bustest"
 )
 
-// A key is set by whoever knows its revision, and by nobody else.
+// Only a writer that knows a key's revision can set the key.
 func TestBucketComparesAndSets(t *testing.T) {
 	b := bustest.Start(t)
 	ctx := deadlineContext(t)

@@ -1,3 +1,21 @@
+// Package bus is how the services speak to NATS JetStream: connecting as a
+// role, publishing with known outcomes, consuming, reading history, and
+// provisioning what package proto defines.
+//
+//	Connect ──▶ Conn ──┬─▶ Fence      one writer per source, in order, no doubles
+//	                   ├─▶ Publish    one message, acknowledged
+//	                   ├─▶ Consumer   a durable: Fetch ─▶ Msg ─▶ Ack | DeadLetter
+//	                   ├─▶ History    what is stored, read without a consumer
+//	                   ├─▶ Follow     what is stored and then what is added, each once
+//	                   └─▶ Provision  streams and durables, created or migrated
+//
+// Every role has credentials and an inbox of its own ([Roles]). The server
+// answers a request that a role may not make with silence, and reports the
+// violation on the side; this package brings the two together, so that the call
+// concerned returns a [*PermissionError] at once instead of timing out.
+//
+// A stored message's own headers come from its publisher and can imitate
+// those that the server adds. Nothing here trusts them: see [Stored] and [Msg].
 package bus
 
 import (
@@ -6,18 +24,22 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nkeys"
+
+	"github.com/openclaw-security/bus/services/internal/retry"
 )
 
 const (
 	dialTimeout    = 2 * time.Second        // for one attempt to connect
 	connectRetry   = 500 * time.Millisecond // between attempts, before and after the first success
 	connectJitter  = 250 * time.Millisecond
-	requestTimeout = 5 * time.Second // for an answer to a question
+	requestTimeout = 5 * time.Second // for a reply to a request
 	closeTimeout   = 2 * time.Second // for the last acknowledgements to leave
 
 	// A server that is out of reach without a word, because a cable was pulled or
@@ -37,8 +59,8 @@ type Options struct {
 	Key nkeys.KeyPair
 	// Log takes what happens to the connection; nil discards it.
 	Log *slog.Logger
-	// OnState, if set, is told nil when the connection is established and the
-	// reason when it is not. It must not block.
+	// OnState, if set, is called with nil when the connection is established and
+	// with the reason when it is not. It must not block.
 	OnState func(error)
 }
 
@@ -51,9 +73,14 @@ type Conn struct {
 	log     *slog.Logger
 	onState func(error)
 	ops     operations
+
+	feedsMu sync.Mutex
+	feeds   map[*Feed]struct{} // that are open
+
+	denied sync.Map // names of streams that the role was found not to be allowed to read
 }
 
-// InboxPrefix is the subject prefix under which a role receives answers. It is
+// InboxPrefix is the subject prefix under which a role receives replies. It is
 // the role's own: in a shared inbox every role could read every other's.
 func InboxPrefix(role string) string { return "_INBOX_" + role }
 
@@ -73,23 +100,30 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing the NATS connection of role %s: %w", o.Role, err)
 	}
-	var reason string
-	for {
-		nc, err := nats.Connect(o.URL, options...)
-		if err == nil {
-			return c.start(nc)
-		}
-		if rejected(err) {
-			return nil, fmt.Errorf("connecting to NATS at %s as role %s: %w: %w", o.URL, o.Role, ErrRejected, err)
+	var nc *nats.Conn
+	var last error
+	err = retry.Do(ctx, retry.Policy{Min: connectRetry, Max: connectRetry}, func(context.Context) (err error) {
+		nc, err = nats.Connect(o.URL, options...)
+		switch {
+		case err == nil:
+			return nil
+		case rejected(err):
+			return retry.Permanent(fmt.Errorf("%w: %w", ErrRejected, err))
 		}
 		c.onState(err)
-		if err.Error() != reason {
-			reason = err.Error()
+		if last == nil || err.Error() != last.Error() {
 			c.log.Warn("waiting for NATS", "url", o.URL, "err", err)
 		}
-		if pause(ctx, connectRetry) != nil {
-			return nil, fmt.Errorf("connecting to NATS at %s: %w; last: %w", o.URL, context.Cause(ctx), err)
-		}
+		last = err
+		return err
+	})
+	switch {
+	case err == nil:
+		return c.start(nc)
+	case errors.Is(err, ErrRejected):
+		return nil, fmt.Errorf("connecting to NATS at %s as role %s: %w", o.URL, o.Role, err)
+	default:
+		return nil, fmt.Errorf("connecting to NATS at %s: %w; last: %w", o.URL, err, last)
 	}
 }
 
@@ -110,6 +144,7 @@ func (c *Conn) natsOptions(o Options) ([]nats.Option, error) {
 		nats.Name(o.Role),
 		nats.CustomInboxPrefix(InboxPrefix(o.Role)),
 		nats.Timeout(dialTimeout),
+		nats.SetCustomDialer(dialer{}),
 		nats.PingInterval(pingInterval),
 		nats.MaxPingsOutstanding(pingsLost),
 		nats.MaxReconnects(-1),
@@ -133,11 +168,37 @@ func (c *Conn) natsOptions(o Options) ([]nats.Option, error) {
 	return options, nil
 }
 
-// MaxPayload is the most bytes that the server takes in one message, headers
+// dialer makes connections that are reset when they are closed, as the kernel closes
+// those of a process that was killed. Of what was sent, the server's machine has
+// received all that it ever will by then. Otherwise the kernel goes on sending for
+// many minutes if the network fails (tcp(7), tcp_retries2), and a publish could arrive
+// after the next process has read back what is stored.
+type dialer struct{}
+
+var _ nats.CustomDialer = dialer{}
+
+// Dial implements [nats.CustomDialer].
+func (dialer) Dial(network, address string) (net.Conn, error) {
+	conn, err := net.DialTimeout(network, address, dialTimeout)
+	if err != nil {
+		return nil, err
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		if err := tcp.SetLinger(0); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+	}
+	return conn, nil
+}
+
+// Reconnects is how often the connection was lost and made anew.
+func (c *Conn) Reconnects() uint64 { return c.nc.Stats().Reconnects }
+
+// MaxPayload is the maximum size in bytes of a message that the server takes, headers
 // included.
 func (c *Conn) MaxPayload() int { return int(c.nc.MaxPayload()) }
 
-// Close sends what is written, for at most two seconds, and closes the
+// Close sends what is written, within two seconds, and closes the
 // connection. An error means that acknowledgements may not have left.
 func (c *Conn) Close() error {
 	err := c.nc.FlushTimeout(closeTimeout)
@@ -160,6 +221,7 @@ func (c *Conn) disconnected(_ *nats.Conn, err error) {
 
 func (c *Conn) reconnected(nc *nats.Conn) {
 	c.log.Info("reconnected to NATS", "server", nc.ConnectedUrlRedacted())
+	c.interrupted() // the client has subscribed again before it says so
 	c.onState(nil)
 }
 
@@ -193,16 +255,4 @@ func rejected(err error) bool {
 		errors.Is(err, nats.ErrAuthRevoked) ||
 		errors.Is(err, nats.ErrAccountAuthExpired) ||
 		errors.Is(err, nats.ErrNkeysNotSupported)
-}
-
-// pause waits for d or until ctx ends, and then returns its error.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -9,11 +9,10 @@ import (
 
 	"github.com/nats-io/nkeys"
 
-	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
-	"github.com/openclaw-security/bus/services/internal/bustest"
 	"github.com/openclaw-security/bus/services/internal/natsconf"
 	"github.com/openclaw-security/bus/services/internal/natsd"
+	"github.com/openclaw-security/bus/services/testing/bustest"
 )
 
 func TestConnectWaitsForTheServer(t *testing.T) {
@@ -46,14 +45,14 @@ func TestConnectWaitsForTheServer(t *testing.T) {
 			break
 		}
 	}
-	if err := c.CheckSchema(deadlineContext(t), proto.StreamSecurity); err != nil {
+	if err := c.CheckSchema(deadlineContext(t), eventStream); err != nil {
 		t.Error(err)
 	}
 	b.Stop(t)
 	if err := <-states; !errors.Is(err, bus.ErrNotConnected) {
 		t.Errorf("state without a server: %v", err)
 	}
-	if err := c.CheckSchema(deadlineContext(t), proto.StreamSecurity); !errors.Is(err, bus.ErrNotConnected) {
+	if err := c.CheckSchema(deadlineContext(t), eventStream); !errors.Is(err, bus.ErrNotConnected) {
 		t.Errorf("asking without a server: %v", err)
 	}
 	b.Restart(t)
@@ -107,7 +106,7 @@ func TestAnotherRolesKey(t *testing.T) {
 	defer c.Close()
 	for range 2 {
 		var e *bus.PermissionError
-		err := c.CheckSchema(deadlineContext(t), proto.StreamSecurity)
+		err := c.CheckSchema(deadlineContext(t), eventStream)
 		if !errors.As(err, &e) || e.Role != bus.RoleOperator {
 			t.Errorf("got %v", err)
 		}
@@ -152,7 +151,7 @@ func TestKeyWithdrawn(t *testing.T) {
 			break
 		}
 	}
-	if err := c.CheckSchema(deadlineContext(t), proto.StreamSecurity); !errors.Is(err, bus.ErrClosed) {
+	if err := c.CheckSchema(deadlineContext(t), eventStream); !errors.Is(err, bus.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/openclaw-security/bus/services/internal/retry"
 )
 
 const (
@@ -43,30 +45,25 @@ func (c *Conn) Bind(ctx context.Context, stream, durable string) (*Consumer, err
 }
 
 // AwaitBind is Bind as soon as the bus answers: it waits out an absent server. It
-// returns no consumer and no error when ctx ends, and an error if the bus refuses
-// for good.
-func (c *Conn) AwaitBind(ctx context.Context, stream, durable string) (*Consumer, error) {
-	for wait := bindRetry; ; wait = min(2*wait, bindRetryMost) {
-		consumer, err := c.Bind(ctx, stream, durable)
-		switch {
-		case err == nil:
-			return consumer, nil
-		case ctx.Err() != nil:
-			return nil, nil
-		case Permanent(err):
-			return nil, err
-		}
+// returns an error if the bus refuses for good, and the cause of ctx's end.
+func (c *Conn) AwaitBind(ctx context.Context, stream, durable string) (consumer *Consumer, err error) {
+	policy := retry.Policy{Min: bindRetry, Max: maxBindRetry, OnRetry: func(err error, wait time.Duration) {
 		c.log.Warn("binding is delayed", "durable", durable, "err", err, "retry_in", wait)
-		if pause(ctx, wait) != nil {
-			return nil, nil
+	}}
+	err = retry.Do(ctx, policy, func(ctx context.Context) error {
+		consumer, err = c.Bind(ctx, stream, durable)
+		if Permanent(err) {
+			return retry.Permanent(err)
 		}
-	}
+		return err
+	})
+	return consumer, err
 }
 
 // Waits between attempts to bind.
 const (
-	bindRetry     = 200 * time.Millisecond
-	bindRetryMost = 10 * time.Second
+	bindRetry    = 200 * time.Millisecond
+	maxBindRetry = 10 * time.Second
 )
 
 // Progress says how far a durable has got.
@@ -75,6 +72,7 @@ type Progress struct {
 	Unacked      int    // delivered and not acknowledged
 	Redelivered  int    // of those, delivered more than once
 	AckedThrough uint64 // everything up to this sequence is acknowledged
+	Delivered    uint64 // how many deliveries there were, repeated ones included
 }
 
 // Progress asks the server how far the durable has got.
@@ -92,11 +90,12 @@ func progress(info *jetstream.ConsumerInfo) Progress {
 		Unacked:      info.NumAckPending,
 		Redelivered:  info.NumRedelivered,
 		AckedThrough: info.AckFloor.Stream,
+		Delivered:    info.Delivered.Consumer,
 	}
 }
 
-// Fetch waits until there is at least one message and returns what there is, at
-// most limit. It outlasts disconnects, restarts of the server and changes of its
+// Fetch waits until there is a message and returns those that there are, up to
+// limit. It outlasts disconnects, restarts of the server and changes of its
 // leader. It returns an error when ctx ends, when the connection is closed for
 // good, when the role may not fetch, and, wrapping [ErrNotProvisioned], when the
 // durable is gone.
@@ -104,11 +103,11 @@ func progress(info *jetstream.ConsumerInfo) Progress {
 // No request stays open between calls, so that the time to acknowledge starts
 // only when the caller is ready.
 func (c *Consumer) Fetch(ctx context.Context, limit int) ([]*Msg, error) {
-	// Every request must be ended by the server, which cannot be told to forget
-	// one: what it sends while the client turns away reaches nobody, and is not
+	// Every request must be ended by the server, which has no way to cancel
+	// one: what it sends while the client no longer listens is lost, and is not
 	// sent again until AckWait has passed. So the first request brings what is
 	// there and ends at once; the second waits a short time and ends with its
-	// only message; and ctx is looked at between requests.
+	// only message; and ctx is checked between requests.
 	ready := pullRequest{Batch: limit, MaxBytes: fetchBytes, NoWait: true}
 	next := pullRequest{Batch: 1, Expires: fetchExpiry}
 	for request := ready; ; {
@@ -125,7 +124,7 @@ func (c *Consumer) Fetch(ctx context.Context, limit int) ([]*Msg, error) {
 		if err = c.fatal(ctx, err); err != nil {
 			return nil, fmt.Errorf("fetching from durable %s of %s: %w", c.durable, c.stream, err)
 		}
-		if pause(ctx, fetchRetry) != nil {
+		if retry.Sleep(ctx, fetchRetry) != nil {
 			return nil, context.Cause(ctx)
 		}
 		request = ready
@@ -148,7 +147,7 @@ func (c *Consumer) fatal(ctx context.Context, err error) error {
 	if errors.As(err, &permission) || errors.Is(err, ErrClosed) {
 		return err
 	}
-	// Nobody answers for a durable that is gone, but nobody does so either while
+	// There is no reply for a durable that is gone, and none either while
 	// its server starts or its leader changes.
 	if _, err := c.conn.consumerInfo(ctx, c.stream, c.durable); errors.Is(err, ErrNotProvisioned) || errors.As(err, &permission) {
 		return err
@@ -168,7 +167,7 @@ type pullRequest struct {
 }
 
 // pull makes one pull request and collects what it brings until the server ends
-// it, whatever happens to ctx.
+// it, even if ctx ends.
 func (c *Consumer) pull(ctx context.Context, r pullRequest) ([]*Msg, error) {
 	nc := c.conn.nc
 	if !nc.IsConnected() && !nc.IsClosed() {
@@ -199,7 +198,7 @@ func (c *Consumer) collect(ctx context.Context, replies <-chan *nats.Msg, limit 
 	for len(msgs) < limit {
 		select {
 		case m := <-replies:
-			// Told by the reply subject, which only the server sets: a publisher
+			// The reply subject decides, which only the server sets: a publisher
 			// can give its message a Status header too.
 			if !strings.HasPrefix(m.Reply, "$JS.ACK.") {
 				return msgs, endOfPull(m)

@@ -12,7 +12,7 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
-	"github.com/openclaw-security/bus/services/internal/bustest"
+	"github.com/openclaw-security/bus/services/testing/bustest"
 )
 
 const notifier = "notifier"
@@ -24,11 +24,27 @@ func bind(t *testing.T, b *bustest.Bus) *bus.Consumer {
 
 func bindOn(t *testing.T, c *bus.Conn) *bus.Consumer {
 	t.Helper()
-	consumer, err := c.Bind(deadlineContext(t), proto.StreamAlerts, proto.DurableNotifierStdout)
+	consumer, err := c.Bind(deadlineContext(t), alertStream, proto.DurableNotifierStdout)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return consumer
+}
+
+// durable is the state of the durable of bind, as the operator sees it; the zero one
+// while the bus does not answer.
+func durable(t *testing.T, operator *bus.Conn) bus.DurableState {
+	t.Helper()
+	o, err := operator.Overview(deadlineContext(t))
+	if err != nil {
+		return bus.DurableState{}
+	}
+	for _, d := range o.Durables {
+		if d.Stream == alertStream && d.Name == proto.DurableNotifierStdout {
+			return d
+		}
+	}
+	return bus.DurableState{}
 }
 
 // alerts are n of them, named 0 to n-1.
@@ -74,7 +90,7 @@ func acknowledge(t *testing.T, msgs ...*bus.Msg) {
 func TestFetchWaitsForTheFirstMessageOnly(t *testing.T) {
 	b := bustest.Start(t)
 	c := bind(t, b)
-	f := armed(t, b.Conn(t, bus.ShipperRole(bustest.Tracee)), bustest.Tracee)
+	f := armedAlerts(t, b.Conn(t, bus.ShipperRole(bustest.Tracee)), bustest.Tracee)
 
 	got := make(chan []*bus.Msg)
 	go func() {
@@ -84,10 +100,8 @@ func TestFetchWaitsForTheFirstMessageOnly(t *testing.T) {
 		}
 		got <- msgs
 	}()
-	bustest.Eventually(t, "the fetch is waiting", func() bool {
-		o, err := b.Conn(t, bus.RoleOperator).Overview(deadlineContext(t))
-		return err == nil && o.Durables[0].Waiting == 1
-	})
+	operator := b.Conn(t, bus.RoleOperator)
+	bustest.Eventually(t, "the fetch is waiting", func() bool { return durable(t, operator).Waiting == 1 })
 	publish(t, f, alerts(1)...)
 	msgs := <-got
 	if ids(msgs) != "0" {
@@ -100,7 +114,7 @@ func TestFetchWaitsForTheFirstMessageOnly(t *testing.T) {
 
 func TestFetchRedelivers(t *testing.T) {
 	b := bustest.Start(t)
-	publish(t, armed(t, b.Conn(t, bus.ShipperRole(bustest.Tracee)), bustest.Tracee), alerts(5)...)
+	publish(t, armedAlerts(t, b.Conn(t, bus.ShipperRole(bustest.Tracee)), bustest.Tracee), alerts(5)...)
 	c := bind(t, b)
 	msgs := fetch(t, c, 5)
 	if ids(msgs) != "0 1 2 3 4" {
@@ -121,7 +135,7 @@ func TestFetchRedelivers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (bus.Progress{Unacked: 3, Redelivered: 1, AckedThrough: 1}); p != want {
+	if want := (bus.Progress{Unacked: 3, Redelivered: 1, AckedThrough: 1, Delivered: 6}); p != want {
 		t.Errorf("progress %+v, want %+v", p, want)
 	}
 }
@@ -144,7 +158,7 @@ func TestFetchOutlastsRestarts(t *testing.T) {
 		}
 	}()
 	for i := range 3 {
-		f := newFence(shipper, bustest.Tracee)
+		f := bus.NewFence(shipper, alertStream, proto.SourceFilter(bustest.Host, bustest.Tracee))
 		bustest.Eventually(t, "publishing works", func() bool {
 			if _, err := f.Last(deadlineContext(t)); err != nil {
 				return false
@@ -159,7 +173,7 @@ func TestFetchOutlastsRestarts(t *testing.T) {
 }
 
 func TestFetchEnds(t *testing.T) {
-	remove := "$JS.API.CONSUMER.DELETE." + proto.StreamAlerts + "." + proto.DurableNotifierStdout
+	remove := "$JS.API.CONSUMER.DELETE." + alertStream + "." + proto.DurableNotifierStdout
 	for name, c := range map[string]struct {
 		end  func(t *testing.T, b *bustest.Bus, c *bus.Conn, cancel context.CancelFunc)
 		want error
@@ -195,8 +209,7 @@ func TestFetchEnds(t *testing.T) {
 				ended <- err
 			}()
 			bustest.Eventually(t, "the fetch is waiting", func() bool {
-				o, err := operator.Overview(deadlineContext(t))
-				return err == nil && o.Durables[0].Waiting == 1
+				return durable(t, operator).Waiting == 1
 			})
 			c.end(t, b, conn, cancel)
 			if err := <-ended; !errors.Is(err, c.want) {
@@ -215,7 +228,7 @@ func TestDeadLetter(t *testing.T) {
 	b := bustest.Start(t)
 	m := message(bustest.Tracee, proto.SeverityHigh, "bad")
 	m.Header.Set(proto.HeaderDeadReason, "a lie")
-	publish(t, armed(t, b.Conn(t, bus.ShipperRole(bustest.Tracee)), bustest.Tracee), m)
+	publish(t, armedAlerts(t, b.Conn(t, bus.ShipperRole(bustest.Tracee)), bustest.Tracee), m)
 	w := b.Wire(t, notifier)
 	c := bindOn(t, w.Conn)
 	msg := fetch(t, c, 1)[0]
@@ -231,20 +244,19 @@ func TestDeadLetter(t *testing.T) {
 	if err := <-given; !errors.Is(err, bus.ErrMaybeStored) {
 		t.Fatalf("got %v", err)
 	}
-	if o, err := operator.Overview(deadlineContext(t)); err != nil || o.Durables[0].Progress.Unacked != 1 {
-		t.Fatalf("after a dead letter without acknowledgement: %+v, %v", o.Durables, err)
+	if d := durable(t, operator); d.Progress.Unacked != 1 {
+		t.Fatalf("after a dead letter without acknowledgement: %+v", d)
 	}
 	w.Cut()
 	bustest.Eventually(t, "the dead letter is given", func() bool { return msg.DeadLetter(deadlineContext(t), "no such\nchat") == nil })
 	bustest.Eventually(t, "the message is acknowledged", func() bool {
-		o, err := operator.Overview(deadlineContext(t))
-		return err == nil && o.Durables[0].Progress.AckedThrough == 1
+		return durable(t, operator).Progress.AckedThrough == 1
 	})
 	letters := dead(t, operator)
 	got := letters[len(letters)-1]
 	for header, want := range map[string]string{
 		proto.HeaderDeadReason:     "no such chat",
-		proto.HeaderDeadStream:     proto.StreamAlerts,
+		proto.HeaderDeadStream:     alertStream,
 		proto.HeaderDeadSequence:   "1",
 		proto.HeaderDeadSubject:    msg.Subject,
 		proto.HeaderDeadConsumer:   proto.DurableNotifierStdout,
@@ -265,7 +277,7 @@ func TestDeadLetterOfTheLargestMessage(t *testing.T) {
 	b := bustest.Start(t)
 	m := message(bustest.Tracee, proto.SeverityHigh, "bad")
 	m.Data = make([]byte, 2<<20-400) // leaves room for a fence's headers and no more
-	publish(t, armed(t, b.Conn(t, bus.ShipperRole(bustest.Tracee)), bustest.Tracee), m)
+	publish(t, armedAlerts(t, b.Conn(t, bus.ShipperRole(bustest.Tracee)), bustest.Tracee), m)
 	msg := fetch(t, bind(t, b), 1)[0]
 	if err := msg.DeadLetter(deadlineContext(t), strings.Repeat("long ", 1000)); err != nil {
 		t.Fatal(err)
@@ -293,7 +305,7 @@ func dead(t *testing.T, c *bus.Conn) []*bus.Stored {
 func TestGivenUpFetchesHoldNothingBack(t *testing.T) {
 	b := bustest.Start(t)
 	c := bind(t, b)
-	f := armed(t, b.Conn(t, bus.ShipperRole(bustest.Suricata)), bustest.Suricata)
+	f := armedAlerts(t, b.Conn(t, bus.ShipperRole(bustest.Tracee)), bustest.Tracee)
 	const n = 100
 	for i := range n {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -308,7 +320,7 @@ func TestGivenUpFetchesHoldNothingBack(t *testing.T) {
 				t.Errorf("fetching: %v", err)
 			}
 		}()
-		publish(t, f, message(bustest.Suricata, proto.SeverityHigh, fmt.Sprint(i)))
+		publish(t, f, message(bustest.Tracee, proto.SeverityHigh, fmt.Sprint(i)))
 		cancel()
 		<-ended
 	}

@@ -23,8 +23,13 @@ var (
 	// or of [MaxBatchBytes]. Nothing was stored.
 	ErrTooLarge = errors.New("too large")
 
+	// ErrBatchRefused reports that the server did not stage all of a batch: others
+	// hold all its places for batches, perhaps. Nothing was stored. The messages
+	// may be published one by one.
+	ErrBatchRefused = errors.New("the server takes no batch")
+
 	// ErrNotConnected reports that there is no connection to the server, or that
-	// it broke before the server had answered a question. The Conn goes on trying
+	// it broke before the server had replied to a request. The Conn goes on trying
 	// to connect.
 	ErrNotConnected = errors.New("not connected to NATS")
 

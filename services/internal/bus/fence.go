@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -45,7 +47,7 @@ func NewFence(conn *Conn, stream, filter string) *Fence {
 
 // Last returns the last message stored under the filter, nil if there is none,
 // and makes the fence expect the next publish right behind it. In a replicated
-// stream the answer can be a moment old; Publish then returns [ErrFenced].
+// stream the reply can be a moment old; Publish then returns [ErrFenced].
 func (f *Fence) Last(ctx context.Context) (*Stored, error) {
 	f.armed = false
 	last, err := f.conn.lastBySubject(ctx, f.stream, f.filter)
@@ -59,9 +61,66 @@ func (f *Fence) Last(ctx context.Context) (*Stored, error) {
 	return last, nil
 }
 
+// Settle waits until the stream has dealt with what was published to it before: by a
+// process that was killed, for instance, with a publish under way. It does so with a
+// message of that class that the stream cannot store, since it deals with messages in
+// the order in which they come, but answers questions in between.
+func (f *Fence) Settle(ctx context.Context, class proto.Class) error {
+	tokens := strings.Split(f.filter, ".")
+	if len(tokens) != 5 {
+		return fmt.Errorf("settling %s: %s is not the filter of a source", f.stream, f.filter)
+	}
+	severity := proto.SeverityInfo
+	if class == proto.ClassAlert {
+		severity = proto.SeverityLow
+	}
+	msg := nats.NewMsg(proto.NewSubject(tokens[2], tokens[3], "settle", severity).Ingest())
+	msg.Header.Set(jetstream.ExpectedStreamHeader, f.stream)
+	msg.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(math.MaxUint64, 10))
+	msg.Header.Set(jetstream.ExpectedLastSubjSeqSubjHeader, f.filter)
+	if _, err := f.conn.store(ctx, []*nats.Msg{msg}); !errors.Is(err, ErrFenced) {
+		return fmt.Errorf("waiting for what was published to %s before: %w", f.stream, err)
+	}
+	return nil
+}
+
+// tailWindow is how many sequences before the last one Tail looks at first. A round
+// of a source is within it unless other hosts publish much more to the stream.
+const tailWindow = 1200
+
+// Tail returns the newest messages under the filter, up to last, oldest first: those
+// since the newest one that keep refuses. keep may take from a message what need not
+// be held. It may see a message more than once.
+func (f *Fence) Tail(ctx context.Context, last *Stored, keep func(*Stored) bool) ([]*Stored, error) {
+	if last == nil {
+		return nil, nil
+	}
+	for window := uint64(tailWindow); ; window *= 4 {
+		start := Start{Sequence: max(last.Sequence, window) - window + 1}
+		var tail []*Stored
+		refused := false
+		for s, err := range f.conn.History(ctx, f.stream, f.filter, start) {
+			if err != nil {
+				return nil, fmt.Errorf("reading the last messages under %s: %w", f.filter, err)
+			}
+			if s.Sequence > last.Sequence {
+				break
+			}
+			if keep(s) {
+				tail = append(tail, s)
+			} else {
+				tail, refused = nil, true
+			}
+		}
+		if refused || start.Sequence == 1 {
+			return tail, nil
+		}
+	}
+}
+
 // Publish makes one attempt to store msgs in order, all or none, right behind
-// the message that the fence expects, and waits for the acknowledgement, at
-// most ten seconds. It sets and removes NATS headers of the messages, which
+// the message that the fence expects, and waits for the acknowledgement, up
+// to ten seconds. It sets and removes NATS headers of the messages, which
 // must have no Nats-Msg-Id, and keeps nothing of them.
 //
 //   - nil: stored durably. The next publish is expected behind them.
@@ -73,7 +132,7 @@ func (f *Fence) Last(ctx context.Context) (*Stored, error) {
 //   - any other error: not stored.
 //
 // After ErrFenced and ErrMaybeStored, Publish works again only once Last has
-// told what the filter's last message is: compare it with what was published.
+// returned the filter's last message: compare it with what was published.
 func (f *Fence) Publish(ctx context.Context, msgs []*nats.Msg) error {
 	if !f.armed {
 		return errors.New("publishing without knowing the last message: call Last first")
@@ -132,9 +191,9 @@ func (f *Fence) address(msgs []*nats.Msg) {
 	if len(msgs) == 1 {
 		return
 	}
-	id := nuid.Next()
+	id := []string{nuid.Next()} // which the messages share
 	for i, m := range msgs {
-		m.Header.Set(headerBatchID, id)
+		m.Header[headerBatchID] = id
 		m.Header.Set(headerBatchSequence, strconv.Itoa(i+1))
 	}
 	last.Set(headerBatchCommit, "1")

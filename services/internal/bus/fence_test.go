@@ -11,7 +11,7 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
-	"github.com/openclaw-security/bus/services/internal/bustest"
+	"github.com/openclaw-security/bus/services/testing/bustest"
 )
 
 func TestFenceStoresInOrder(t *testing.T) {
@@ -27,7 +27,7 @@ func TestFenceStoresInOrder(t *testing.T) {
 	publish(t, f, msgs[31:]...)
 
 	var got []string
-	for s, err := range b.Conn(t, bus.RoleTail).History(deadlineContext(t), proto.StreamSecurity, proto.StoredPrefix+".>", bus.Start{}) {
+	for s, err := range b.Conn(t, bus.RoleTail).History(deadlineContext(t), eventStream, proto.StoredPrefix+".>", bus.Start{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +54,7 @@ func TestFenceStopsTheSecondWriter(t *testing.T) {
 			lastID(t, first)
 			lastID(t, second)
 			publish(t, first, msgs[0])
-			publish(t, other, message(bustest.Suricata, proto.SeverityLow, "other")) // is nobody's rival
+			publish(t, other, message(bustest.Suricata, proto.SeverityInfo, "other")) // is nobody's rival
 			publish(t, first, msgs[1])
 
 			if err := second.Publish(deadlineContext(t), attempt); !errors.Is(err, bus.ErrFenced) {
@@ -129,7 +129,7 @@ func TestFenceOutlastsARestart(t *testing.T) {
 // When retention has removed the expected message, the server counts that as a
 // mismatch; looking again is the way on.
 func TestFenceWhenItsLastMessageIsGone(t *testing.T) {
-	purge := "$JS.API.STREAM.PURGE." + proto.StreamSecurity
+	purge := "$JS.API.STREAM.PURGE." + eventStream
 	b := bustest.Start(t, bustest.Grant(bus.RoleProvisioner, purge))
 	f := armed(t, b.Conn(t, bus.ShipperRole(bustest.Tracee)), bustest.Tracee)
 	msgs := messages(bustest.Tracee, 3)
@@ -147,7 +147,7 @@ func TestFenceWhenItsLastMessageIsGone(t *testing.T) {
 }
 
 func TestFenceRefusals(t *testing.T) {
-	b := bustest.Start(t, bustest.Plan(bus.Plan{Limits: map[string]bus.Limits{proto.StreamAudit: {MaxBytes: 64 << 10}}}))
+	b := bustest.Start(t, bustest.Provision(bus.ProvisionConfig{Limits: map[string]bus.Limits{proto.StreamAudit: {MaxBytes: 64 << 10}}}))
 	c := b.Conn(t, bus.ShipperRole(bustest.Tracee))
 	large := func(n, size int) []*nats.Msg {
 		msgs := messages(bustest.Tracee, n)

@@ -14,7 +14,7 @@ type Health struct {
 	RoundTrip time.Duration // of a ping
 	Used      uint64        // bytes that the streams of the account take on disk
 	Reserved  uint64        // bytes that are set aside for them
-	Limit     int64         // most bytes that they may take; not positive where there is no limit
+	Limit     int64         // maximum of bytes that they may take; not positive where there is no limit
 }
 
 // Health asks the server how it is.
@@ -37,7 +37,7 @@ func (c *Conn) Health(ctx context.Context) (Health, error) {
 
 // Skew returns how far the server's clock is ahead of this machine's, negative
 // if it is behind, and by how much that may be wrong: the server says what time
-// it is somewhere between a question about stream and its answer.
+// it is somewhere between a request about stream and its reply.
 func (c *Conn) Skew(ctx context.Context, stream string) (ahead, within time.Duration, err error) {
 	sent := time.Now()
 	info, err := c.streamInfo(ctx, stream)
@@ -77,11 +77,39 @@ func (c *Conn) First(ctx context.Context, stream, filter string, start Start) (*
 
 // Last returns the last message of stream under filter, nil if there is none.
 func (c *Conn) Last(ctx context.Context, stream, filter string) (*Stored, error) {
-	s, err := c.get(ctx, stream, directRequest{LastFor: filter})
+	return c.LastIn(ctx, []string{stream}, filter)
+}
+
+// LastIn returns the message of streams under filter that was stored last, nil if
+// there is none.
+func (c *Conn) LastIn(ctx context.Context, streams []string, filter string) (*Stored, error) {
+	ends, err := c.ends(ctx, streams, filter)
 	if err != nil {
-		return nil, fmt.Errorf("looking up the last message of %s under %s: %w", stream, filter, err)
+		return nil, err
 	}
-	return s, nil
+	var last *Stored
+	for _, m := range ends {
+		if m != nil && (last == nil || earlier(last, m) < 0) {
+			last = m
+		}
+	}
+	return last, nil
+}
+
+// LastUnder is [Conn.LastIn] for a role that may find messages under this very filter
+// only ([GrantLast]).
+func (c *Conn) LastUnder(ctx context.Context, filter string, streams ...string) (*Stored, error) {
+	var last *Stored
+	for _, stream := range streams {
+		m, err := c.lastBySubject(ctx, stream, filter)
+		if err != nil {
+			return nil, fmt.Errorf("looking up the last message of %s under %s: %w", stream, filter, err)
+		}
+		if m != nil && (last == nil || earlier(last, m) < 0) {
+			last = m
+		}
+	}
+	return last, nil
 }
 
 // Oldest returns the oldest message that a durable has not acknowledged, nil if

@@ -1,15 +1,16 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/openclaw-security/bus/proto"
 )
@@ -24,6 +25,7 @@ const (
 type Start struct {
 	Sequence uint64    // the first message at or after it
 	Time     time.Time // or the first message stored at or after it
+	New      bool      // or, for [Conn.Follow], what is not stored yet
 }
 
 // directRequest is the body of a direct get (nats-server: JSApiMsgGetRequest).
@@ -40,13 +42,60 @@ type directRequest struct {
 // what was its last such message when the iteration began. It changes nothing
 // on the server. An error ends it; go on behind the last message yielded.
 func (c *Conn) History(ctx context.Context, stream, filter string, start Start) iter.Seq2[*Stored, error] {
+	return c.MergedHistory(ctx, []string{stream}, filter, start)
+}
+
+// MergedHistory yields what streams hold under filter from start on, up to what were
+// their last such messages when the iteration began, by the times at which the server
+// has stored them, then by stream and sequence. That order is the same at each
+// reading. An error ends it.
+func (c *Conn) MergedHistory(ctx context.Context, streams []string, filter string, start Start) iter.Seq2[*Stored, error] {
 	return func(yield func(*Stored, error) bool) {
-		end, err := c.get(ctx, stream, directRequest{LastFor: filter})
+		ends, err := c.ends(ctx, streams, filter)
 		if err != nil {
-			yield(nil, fmt.Errorf("looking up the end of %s: %w", stream, err))
+			yield(nil, err)
 			return
 		}
-		if end == nil {
+		var sources []iter.Seq2[*Stored, error]
+		for _, stream := range streams {
+			sources = append(sources, c.historyTo(ctx, stream, filter, start, ends[stream]))
+		}
+		merge(sources)(yield)
+	}
+}
+
+// ends returns the last message of each stream under filter, nil where there is none.
+// Of several streams it leaves out those that the role may not read: the stream of a
+// source that is not configured any more must not keep others from being read.
+func (c *Conn) ends(ctx context.Context, streams []string, filter string) (map[string]*Stored, error) {
+	ends := make(map[string]*Stored)
+	var denied error
+	for _, stream := range streams {
+		end, err := c.get(ctx, stream, directRequest{LastFor: filter})
+		var permission *PermissionError
+		switch {
+		case err == nil:
+			ends[stream] = end
+		case errors.As(err, &permission):
+			denied = fmt.Errorf("looking up the end of %s: %w", stream, err)
+			if _, known := c.denied.LoadOrStore(stream, true); !known && len(streams) > 1 {
+				c.log.Warn("a stream is left out, because the role may not read it", "stream", stream, "err", err)
+			}
+		default:
+			return nil, fmt.Errorf("looking up the end of %s: %w", stream, err)
+		}
+	}
+	if len(ends) == 0 && denied != nil {
+		return nil, denied
+	}
+	return ends, nil
+}
+
+// historyTo yields what stream holds under filter from start on up to end, in order;
+// nothing if end is nil.
+func (c *Conn) historyTo(ctx context.Context, stream, filter string, start Start, end *Stored) iter.Seq2[*Stored, error] {
+	return func(yield func(*Stored, error) bool) {
+		if end == nil || start.Sequence > end.Sequence {
 			return
 		}
 		next := directRequest{Sequence: max(start.Sequence, 1), Filter: filter, Batch: historyPage, MaxBytes: historyPageBytes}
@@ -69,6 +118,53 @@ func (c *Conn) History(ctx context.Context, stream, filter string, start Start) 
 				return
 			}
 			next.Sequence, next.Time = page[len(page)-1].Sequence+1, nil
+		}
+	}
+}
+
+// earlier is the order of stored messages: by time, then by stream and sequence.
+func earlier(a, b *Stored) int {
+	return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Stream, b.Stream), cmp.Compare(a.Sequence, b.Sequence))
+}
+
+// merge yields what sources yield, each in its own order, by [earlier]. The first
+// error ends it.
+func merge(sources []iter.Seq2[*Stored, error]) iter.Seq2[*Stored, error] {
+	if len(sources) == 1 {
+		return sources[0]
+	}
+	return func(yield func(*Stored, error) bool) {
+		type cursor struct {
+			head *Stored
+			next func() (*Stored, error, bool)
+		}
+		var cursors []*cursor
+		for _, source := range sources {
+			next, stop := iter.Pull2(source)
+			defer stop()
+			cursors = append(cursors, &cursor{next: next})
+		}
+		// All are without a head at first, then the one whose head was yielded.
+		for forward := cursors; len(cursors) > 0; {
+			for _, c := range forward {
+				m, err, ok := c.next()
+				switch {
+				case !ok:
+					cursors = slices.DeleteFunc(slices.Clone(cursors), func(other *cursor) bool { return other == c })
+				case err != nil:
+					yield(nil, err)
+					return
+				}
+				c.head = m
+			}
+			if len(cursors) == 0 {
+				return
+			}
+			first := slices.MinFunc(cursors, func(a, b *cursor) int { return earlier(a.head, b.head) })
+			if !yield(first.head, nil) {
+				return
+			}
+			forward = []*cursor{first}
 		}
 	}
 }
@@ -124,29 +220,33 @@ func (c *Conn) page(ctx context.Context, stream string, r directRequest) ([]*Sto
 	}
 }
 
-// LastMessages returns the last message of every source that has one in stream,
-// by their [proto.SourceFilter]; stream must store the bus's six-token subjects.
-func (c *Conn) LastMessages(ctx context.Context, stream string) (map[string]*Stored, error) {
-	info, err := c.streamInfo(ctx, stream, jetstream.WithSubjectFilter(proto.StoredPrefix+".>"))
-	if err != nil {
-		return nil, fmt.Errorf("listing the subjects of %s: %w", stream, err)
-	}
+// LastMessages returns the last message of every source that has one in streams,
+// by their [proto.SourceFilter]; they must store the bus's six-token subjects.
+func (c *Conn) LastMessages(ctx context.Context, streams ...string) (map[string]*Stored, error) {
 	last := make(map[string]*Stored)
-	for subject := range info.State.Subjects {
-		s, err := proto.ParseSubject(subject)
+	for _, stream := range streams {
+		subjects, err := c.Subjects(ctx, stream, proto.StoredPrefix+".>")
+		var permission *PermissionError
+		if len(streams) > 1 && errors.As(err, &permission) {
+			continue // of a source that is not configured any more
+		}
 		if err != nil {
-			continue // not published by this project
+			return nil, err
 		}
-		filter := proto.SourceFilter(s.Host, s.Source)
-		if last[filter] != nil {
-			continue
+		filters := make(map[string]bool)
+		for subject := range subjects {
+			if s, err := proto.ParseSubject(subject); err == nil { // else not published by this project
+				filters[proto.SourceFilter(s.Host, s.Source)] = true
+			}
 		}
-		m, err := c.get(ctx, stream, directRequest{LastFor: filter})
-		if err != nil {
-			return nil, fmt.Errorf("looking up the last message under %s: %w", filter, err)
-		}
-		if m != nil {
-			last[filter] = m
+		for filter := range filters {
+			m, err := c.get(ctx, stream, directRequest{LastFor: filter})
+			if err != nil {
+				return nil, fmt.Errorf("looking up the last message under %s: %w", filter, err)
+			}
+			if m != nil && (last[filter] == nil || earlier(last[filter], m) < 0) {
+				last[filter] = m
+			}
 		}
 	}
 	return last, nil

@@ -8,19 +8,30 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
-	"github.com/openclaw-security/bus/services/internal/bustest"
+	"github.com/openclaw-security/bus/services/testing/bustest"
 )
 
 func TestHistory(t *testing.T) {
-	const remove = "$JS.API.STREAM.MSG.DELETE." + proto.StreamSecurity
-	b := bustest.Start(t, bustest.Grant(bus.RoleProvisioner, remove))
+	const remove = "$JS.API.STREAM.MSG.DELETE." + eventStream
+	const other = "box2"
+	role := bus.ShipperRole(bustest.Tracee)
+	b := bustest.Start(t, bustest.Grant(bus.RoleProvisioner, remove), bustest.Grant(role, append(bus.GrantIngest(other, bustest.Tracee, proto.ClassEvent), "$JS.API.DIRECT.GET."+eventStream+"."+proto.SourceFilter(other, bustest.Tracee))...))
 	tracee := armed(t, b.Conn(t, bus.ShipperRole(bustest.Tracee)), bustest.Tracee)
-	suricata := armed(t, b.Conn(t, bus.ShipperRole(bustest.Suricata)), bustest.Suricata)
-	// Sequences 1 to 1000 are tracee's, 1001 to 1100 suricata's, 1101 to 1700 tracee's.
+	second := arm(t, bus.NewFence(b.Conn(t, role), eventStream, proto.SourceFilter(other, bustest.Tracee)))
+	ofOther := func(n int) []*nats.Msg {
+		msgs := messages(bustest.Tracee, n)
+		for _, m := range msgs {
+			m.Subject = proto.NewSubject(other, bustest.Tracee, "test", proto.SeverityInfo).Ingest()
+		}
+		return msgs
+	}
+	// Sequences 1 to 1000 are box1's, 1001 to 1100 box2's, 1101 to 1700 box1's.
 	publish(t, tracee, messages(bustest.Tracee, 1000)...)
-	publish(t, suricata, messages(bustest.Suricata, 100)...)
+	publish(t, second, ofOther(100)...)
 	publish(t, tracee, messages(bustest.Tracee, 599)...)
 	publish(t, tracee, message(bustest.Tracee, proto.SeverityInfo, "last")) // at a time of its own
 	admin := b.Raw(t, bus.RoleProvisioner)
@@ -54,17 +65,17 @@ func TestHistory(t *testing.T) {
 	}{
 		"all":             {"security.>", bus.Start{}, sequences(1, 1700)},
 		"one source":      {"security.*.box1.tracee.>", bus.Start{}, append(sequences(1, 1000), sequences(1101, 1700)...)},
-		"another":         {"security.*.box1.suricata.>", bus.Start{}, sequences(1001, 1100)},
+		"another":         {"security.*.box2.tracee.>", bus.Start{}, sequences(1001, 1100)},
 		"from a sequence": {"security.>", bus.Start{Sequence: 1500}, sequences(1500, 1700)},
 		"from a gap":      {"security.>", bus.Start{Sequence: 1699}, []uint64{1700}},
 		"behind the end":  {"security.>", bus.Start{Sequence: 1701}, nil},
 		"from a time":     {"security.>", bus.Start{Time: last.Time}, sequences(1700, 1700)},
 		"from the future": {"security.>", bus.Start{Time: time.Now().Add(time.Hour)}, nil},
-		"of nobody":       {"security.*.box2.>", bus.Start{}, nil},
+		"of nobody":       {"security.*.box3.>", bus.Start{}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []uint64
-			for s, err := range c.History(deadlineContext(t), proto.StreamSecurity, test.filter, test.start) {
+			for s, err := range c.History(deadlineContext(t), eventStream, test.filter, test.start) {
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -77,12 +88,12 @@ func TestHistory(t *testing.T) {
 	}
 	t.Run("what is stored meanwhile", func(t *testing.T) {
 		n := 0
-		for _, err := range c.History(deadlineContext(t), proto.StreamSecurity, "security.>", bus.Start{Sequence: 1600}) {
+		for _, err := range c.History(deadlineContext(t), eventStream, "security.>", bus.Start{Sequence: 1600}) {
 			if err != nil {
 				t.Fatal(err)
 			}
 			if n == 0 {
-				publish(t, suricata, messages(bustest.Suricata, 5)...)
+				publish(t, second, ofOther(5)...)
 			}
 			n++
 		}
@@ -92,14 +103,14 @@ func TestHistory(t *testing.T) {
 	})
 	t.Run("of what does not exist", func(t *testing.T) {
 		empty := bustest.Start(t, bustest.Unprovisioned())
-		for _, err := range empty.Conn(t, bus.RoleTail).History(deadlineContext(t), proto.StreamSecurity, "security.>", bus.Start{}) {
+		for _, err := range empty.Conn(t, bus.RoleTail).History(deadlineContext(t), eventStream, "security.>", bus.Start{}) {
 			if err == nil {
 				t.Error("a message")
 			}
 		}
 	})
 	t.Run("without permission", func(t *testing.T) {
-		for _, err := range b.Conn(t, bus.RoleProxy).History(deadlineContext(t), proto.StreamSecurity, "security.>", bus.Start{}) {
+		for _, err := range b.Conn(t, bus.RoleProxy).History(deadlineContext(t), eventStream, "security.>", bus.Start{}) {
 			var e *bus.PermissionError
 			if !errors.As(err, &e) {
 				t.Errorf("got %v", err)
@@ -122,7 +133,7 @@ func TestLastMessages(t *testing.T) {
 	tracee := b.Conn(t, bus.ShipperRole(bustest.Tracee))
 	publish(t, armed(t, tracee, bustest.Tracee), messages(bustest.Tracee, 5)...)
 	publish(t, armed(t, b.Conn(t, bus.ShipperRole(bustest.Suricata)), bustest.Suricata), messages(bustest.Suricata, 3)...)
-	last, err := b.Conn(t, bus.RoleOperator).LastMessages(deadlineContext(t), proto.StreamSecurity)
+	last, err := b.Conn(t, bus.RoleOperator).LastMessages(deadlineContext(t), eventStream, proto.EventsStream(bustest.Suricata))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +141,7 @@ func TestLastMessages(t *testing.T) {
 	for filter, s := range last {
 		got[filter] = s.Sequence
 	}
-	if len(got) != 2 || got["security.*.box1.tracee.>"] != 5 || got["security.*.box1.suricata.>"] != 8 {
+	if len(got) != 2 || got["security.*.box1.tracee.>"] != 5 || got["security.*.box1.suricata.>"] != 3 {
 		t.Errorf("got %v", got)
 	}
 }
@@ -157,7 +168,7 @@ func TestLiveSeesEachStoredMessageOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := fmt.Sprint(i); s.Sequence != uint64(i+1) || s.Header.Get(proto.HeaderEventID) != want || s.Stream != proto.StreamSecurity {
+		if want := fmt.Sprint(i); s.Sequence != uint64(i+1) || s.Header.Get(proto.HeaderEventID) != want || s.Stream != eventStream {
 			t.Fatalf("message %d: %+v", i, s)
 		}
 	}

@@ -13,13 +13,15 @@ import (
 	"github.com/openclaw-security/bus/proto"
 )
 
-// Msg is a message delivered to a durable. Subject, Sequence, Deliveries and
-// Stored are the server's statements; a header whose name begins with Nats- can
+// Msg is a message delivered to a durable. Stream, Durable, Subject, Sequence,
+// Deliveries and Stored are the server's statements; a header whose name begins with Nats- can
 // be the publisher's, and proves nothing.
 //
 // The server delivers it again unless Ack, DoubleAck or DeadLetter has been
 // called within the durable's AckWait, or InProgress or Nak has moved that time.
 type Msg struct {
+	Stream     string
+	Durable    string
 	Subject    string
 	Header     nats.Header
 	Data       []byte
@@ -37,6 +39,8 @@ func (c *Consumer) message(m *nats.Msg) (*Msg, error) {
 		return nil, fmt.Errorf("reading the reply subject of a delivery: %w", err)
 	}
 	return &Msg{
+		Stream:     c.stream,
+		Durable:    c.durable,
 		Subject:    m.Subject,
 		Header:     m.Header,
 		Data:       m.Data,
@@ -48,7 +52,7 @@ func (c *Consumer) message(m *nats.Msg) (*Msg, error) {
 	}, nil
 }
 
-// Ack tells the server that the message is done, without waiting for an answer:
+// Ack tells the server that the message is done, without waiting for a reply:
 // after a crash or a disconnect it can be delivered again.
 func (m *Msg) Ack() error { return m.tell("+ACK") }
 

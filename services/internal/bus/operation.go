@@ -25,11 +25,11 @@ type operation struct {
 type operations struct {
 	mu       sync.Mutex
 	active   map[*operation]struct{}
-	noInbox  *PermissionError // no answer can arrive: the inbox is denied
+	noInbox  *PermissionError // no reply can arrive: the inbox is denied
 	reported map[string]bool  // violations that were nobody's, by operation and subject head
 }
 
-// begin returns a context for an operation that concerns the subjects, at most
+// begin returns a context for an operation that concerns the subjects, up to
 // timeout long unless ctx ends sooner. The caller must call end.
 func (c *Conn) begin(ctx context.Context, timeout time.Duration, concerns func(subject string) bool) (_ context.Context, end func()) {
 	ctx, stop := context.WithTimeout(ctx, timeout)
@@ -176,7 +176,7 @@ func (c *Conn) outcome(ctx context.Context, err error) error {
 	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining):
 		return fmt.Errorf("%w: %w", ErrClosed, err)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("waiting for the server's answer: %w", err)
+		return fmt.Errorf("waiting for the server's reply: %w", err)
 	default:
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
-	"github.com/openclaw-security/bus/services/internal/bustest"
+	"github.com/openclaw-security/bus/services/testing/bustest"
 )
 
 // Forging is impossible, part 1: no role can publish or hear anything that it
@@ -22,9 +22,9 @@ func TestNoRoleActsAsAnother(t *testing.T) {
 			c := b.Conn(t, role.Name)
 			publishes := []string{
 				proto.NewSubject(bustest.Host, bustest.Suricata, "alert", proto.SeverityCritical).Stored(),
-				"$JS.API.STREAM.DELETE." + proto.StreamSecurity,
-				"$JS.API.STREAM.PURGE." + proto.StreamSecurity,
-				"$JS.API.CONSUMER.DELETE." + proto.StreamAlerts + "." + proto.DurableNotifierStdout,
+				"$JS.API.STREAM.DELETE." + eventStream,
+				"$JS.API.STREAM.PURGE." + eventStream,
+				"$JS.API.CONSUMER.DELETE." + alertStream + "." + proto.DurableNotifierStdout,
 			}
 			subscribes := []string{">", "_INBOX.>", "$JS.>", proto.IngestPrefix + ".>"}
 			for _, other := range b.Roles() {
@@ -33,8 +33,8 @@ func TestNoRoleActsAsAnother(t *testing.T) {
 						publishes = append(publishes, subject)
 					}
 				}
-				for _, pattern := range other.Subscribe {
-					if !allowed(role.Subscribe, pattern) {
+				for _, pattern := range other.Subscriptions() {
+					if !allowed(role.Subscriptions(), pattern) {
 						subscribes = append(subscribes, pattern)
 					}
 				}
@@ -51,6 +51,91 @@ func TestNoRoleActsAsAnother(t *testing.T) {
 	}
 }
 
+// A key of the state bucket is set, read and watched by the roles that it concerns
+// and by no other. Above all nobody may make requests of a service who is not named.
+func TestStateGrants(t *testing.T) {
+	b := bustest.Start(t)
+	key := proto.KeyRequest
+	tests := map[string]struct {
+		role string
+		key  string
+		may  bool // set it
+	}{
+		"the operator makes requests of the notifier":      {bus.RoleOperator, key(bus.RoleNotifier, "x"), true},
+		"the operator makes none of another service":       {bus.RoleOperator, key("responder", "x"), false},
+		"the operator sets no list of the first version":   {bus.RoleOperator, "requests.telegram-1", false},
+		"the operator silences":                            {bus.RoleOperator, proto.KeySilences, true},
+		"the operator sets no plan":                        {bus.RoleOperator, proto.KeyDelivery("telegram-1"), false},
+		"the notifier stores outcomes of its own requests": {bus.RoleNotifier, key(bus.RoleNotifier, "x"), true},
+		"the notifier makes no request of another service": {bus.RoleNotifier, key("responder", "x"), false},
+		"the notifier sets no list of the first version":   {bus.RoleNotifier, "requests.telegram-1", false},
+		"the notifier sets no other key":                   {bus.RoleNotifier, "stop", false},
+		"tail makes no requests":                           {bus.RoleTail, key(bus.RoleNotifier, "x"), false},
+		"tail does not silence":                            {bus.RoleTail, proto.KeySilences, false},
+		"the auditor makes no requests":                    {bus.RoleAuditor, key(bus.RoleNotifier, "x"), false},
+		"the proxy does not silence":                       {bus.RoleProxy, proto.KeySilences, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := b.Conn(t, tt.role).Put(deadlineContext(t), tt.key, []byte("[]"), 0)
+			switch {
+			case tt.may && err != nil && !errors.Is(err, bus.ErrFenced):
+				t.Errorf("got %v", err)
+			case !tt.may:
+				checkDenied(t, err, tt.role, "publish", proto.StateSubject(tt.key))
+			}
+		})
+	}
+	for role, others := range map[string][]string{
+		bus.RoleNotifier: {key("responder", ">"), ">", "requests.>"},
+		bus.RoleOperator: {key("responder", ">"), ">", "requests.>", "delivery.>"},
+		bus.RoleTail:     {key(bus.RoleNotifier, ">"), proto.KeySilences},
+	} {
+		for _, pattern := range others {
+			_, err := b.Conn(t, role).Live(deadlineContext(t), proto.StateChangeSubject(pattern))
+			checkDenied(t, err, role, "subscribe", proto.StateChangeSubject(pattern))
+		}
+	}
+	_, _, err := b.Conn(t, bus.RoleNotifier).Get(deadlineContext(t), key("responder", "x"))
+	checkDenied(t, err, bus.RoleNotifier, "publish", "$JS.API.DIRECT.GET."+proto.StreamState+"."+proto.StateSubject(key("responder", "x")))
+}
+
+// A role that may set a key of the state bucket removes no other: not by a header of the
+// message, nor by the server's API.
+func TestNoRoleEmptiesState(t *testing.T) {
+	b := bustest.Start(t)
+	notifier := b.Conn(t, bus.RoleNotifier)
+	plan := proto.KeyDelivery("telegram-1")
+	if _, err := notifier.Put(deadlineContext(t), plan, []byte("a plan"), 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, role := range b.Roles() {
+		t.Run(role.Name, func(t *testing.T) {
+			c := b.Conn(t, role.Name)
+			for _, pattern := range role.Publish {
+				subject := instance(pattern)
+				if !strings.HasPrefix(subject, proto.StateSubject("")) {
+					continue
+				}
+				for _, scope := range []string{"all", "sub"} {
+					msg := nats.NewMsg(subject)
+					msg.Header.Set("Nats-Rollup", scope)
+					if err := c.Publish(deadlineContext(t), msg); err == nil {
+						t.Errorf("a rollup (%s) of %s is stored", scope, subject)
+					}
+				}
+			}
+			for _, action := range []string{"PURGE.", "DELETE.", "MSG.DELETE.", "SNAPSHOT.", "RESTORE."} {
+				subject := "$JS.API.STREAM." + action + proto.StreamState
+				checkDenied(t, c.Publish(deadlineContext(t), nats.NewMsg(subject)), role.Name, "publish", subject)
+			}
+			if have, _, err := notifier.Get(deadlineContext(t), plan); string(have) != "a plan" {
+				t.Errorf("the plan is %q, %v", have, err)
+			}
+		})
+	}
+}
+
 func checkDenied(t *testing.T, err error, role, op, subject string) {
 	t.Helper()
 	var e *bus.PermissionError
@@ -59,7 +144,7 @@ func checkDenied(t *testing.T, err error, role, op, subject string) {
 	}
 }
 
-// Forging is impossible, part 2: the server sends its answer to whatever reply
+// Forging is impossible, part 2: the server sends its reply to any reply
 // subject a request names, with its own rights. No role can have it do that
 // where another role would see it.
 func TestNoRoleHasTheServerForge(t *testing.T) {
@@ -100,7 +185,7 @@ func TestNoRoleHasTheServerForge(t *testing.T) {
 			}
 		}
 	}
-	for _, stream := range []string{proto.StreamSecurity, proto.StreamAudit} {
+	for _, stream := range []string{eventStream, proto.StreamAudit} {
 		for s, err := range b.Conn(t, bus.RoleTail).History(deadlineContext(t), stream, proto.StoredPrefix+".>", bus.Start{}) {
 			if err != nil {
 				t.Fatal(err)
@@ -163,7 +248,7 @@ func subjectsUntil(t *testing.T, sub *nats.Subscription, id string) []string {
 // them must not be taken from there.
 func TestHeadersDoNotForge(t *testing.T) {
 	b := bustest.Start(t)
-	f := armed(t, b.Conn(t, bus.ShipperRole(bustest.Tracee)), bustest.Tracee)
+	f := armedAlerts(t, b.Conn(t, bus.ShipperRole(bustest.Tracee)), bustest.Tracee)
 	claims := map[string]string{
 		"Nats-Subject":         "security.alert.box1.suricata.alert.critical",
 		"Nats-Stream":          "ELSEWHERE",
@@ -193,7 +278,7 @@ func TestHeadersDoNotForge(t *testing.T) {
 	}
 	check := func(how string, s *bus.Stored) {
 		t.Helper()
-		if s == nil || s.Subject != want || s.Stream != proto.StreamSecurity || s.Sequence == 4711 || s.Time.Year() == 1999 {
+		if s == nil || s.Subject != want || s.Stream != alertStream || s.Sequence == 4711 || s.Time.Year() == 1999 {
 			t.Errorf("%s: %+v", how, s)
 		}
 	}
@@ -204,7 +289,7 @@ func TestHeadersDoNotForge(t *testing.T) {
 	}
 	check("last", last)
 	n := 0
-	for s, err := range tail.History(ctx, proto.StreamSecurity, proto.StoredPrefix+".>", bus.Start{}) {
+	for s, err := range tail.History(ctx, alertStream, proto.StoredPrefix+".>", bus.Start{}) {
 		if err != nil {
 			t.Fatal(err)
 		}

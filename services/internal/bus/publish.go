@@ -23,10 +23,11 @@ const (
 	codeStoreFailed      = 10077
 	codeBatchIncomplete  = 10176
 	codeBatchTooLarge    = 10199
+	codeBatchTooMany     = 10210
 )
 
 // Publish makes one attempt to store msg and waits for the stream's
-// acknowledgement, at most ten seconds. nil means that it is stored durably;
+// acknowledgement, up to ten seconds. nil means that it is stored durably;
 // [ErrMaybeStored] that nobody knows; any other error that it is not stored.
 func (c *Conn) Publish(ctx context.Context, msg *nats.Msg) error {
 	_, err := c.store(ctx, []*nats.Msg{msg})
@@ -36,14 +37,33 @@ func (c *Conn) Publish(ctx context.Context, msg *nats.Msg) error {
 	return nil
 }
 
-// ack is a stream's answer to a publish or to the commit of a batch.
+// Broadcast sends msg to those who are subscribed now; nothing stores it, and there
+// is no reply: without the right to send there, it is lost.
+func (c *Conn) Broadcast(msg *nats.Msg) error {
+	if err := c.nc.PublishMsg(msg); err != nil {
+		return fmt.Errorf("sending to %s: %w", msg.Subject, c.outcome(context.Background(), err))
+	}
+	return nil
+}
+
+// Flush waits until the server has received everything that was sent.
+func (c *Conn) Flush(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if err := c.nc.FlushWithContext(ctx); err != nil {
+		return fmt.Errorf("waiting until the server has received everything: %w", c.outcome(ctx, err))
+	}
+	return nil
+}
+
+// ack is a stream's reply to a publish or to the commit of a batch.
 type ack struct {
 	Error    *jetstream.APIError `json:"error"`
 	Stream   string              `json:"stream"`
 	Sequence uint64              `json:"seq"` // of the last message stored
 }
 
-// store sends msgs and waits for the answer to the last of them. All but the
+// store sends msgs and waits for the reply to the last of them. All but the
 // last are parts of a batch, which the server acknowledges as a whole only.
 func (c *Conn) store(ctx context.Context, msgs []*nats.Msg) (*ack, error) {
 	if err := c.checkSendable(ctx, msgs); err != nil {
@@ -106,7 +126,7 @@ func (c *Conn) checkSendable(ctx context.Context, msgs []*nats.Msg) error {
 	return nil
 }
 
-// unanswered tells what the absence of an answer means.
+// unanswered is what the absence of a reply means.
 func (c *Conn) unanswered(ctx context.Context, subject string, err error) error {
 	var permission *PermissionError
 	switch explained := c.outcome(ctx, err); {
@@ -144,6 +164,8 @@ func refusal(e *jetstream.APIError) error {
 		return fmt.Errorf("%w: %w", ErrNoSpace, e)
 	case jetstream.JSErrCodeStreamMessageExceedsMaximum, codeBatchTooLarge:
 		return fmt.Errorf("%w: %w", ErrTooLarge, e)
+	case codeBatchIncomplete, codeBatchTooMany:
+		return fmt.Errorf("%w: %w", ErrBatchRefused, e)
 	default:
 		return fmt.Errorf("the stream refuses it: %w", e)
 	}

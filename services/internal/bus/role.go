@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/openclaw-security/bus/proto"
@@ -27,14 +28,26 @@ func ConsumerRole(durable string) string {
 	return role
 }
 
-// Role is an identity on the bus and all it may do. Nothing else is allowed, and
-// no role may publish under [proto.StoredPrefix]: what is there was stored by
-// the server.
+// Role is an identity on the bus and all it may do, besides receiving replies to
+// its own requests. Nothing else is allowed, and no role may publish under
+// [proto.StoredPrefix]: what is there was stored by the server.
 type Role struct {
 	Name        string
 	Description string
-	Publish     []string // subjects, requests to JetStream included
-	Subscribe   []string
+	// Holder names the process that has the role's key, where that is another
+	// name than the role's.
+	Holder string
+
+	Publish   []string // subjects, requests to JetStream included; the Grant functions return them
+	Subscribe []string
+	// Answers are the subjects of requests that the role replies to. A role that
+	// may publish one of them reaches this role by it, and only who made a request
+	// gets the reply.
+	Answers []string `json:",omitempty"`
+
+	// Serves is the name of the service as which it serves requests (package
+	// request), "" for none. The operator may make them.
+	Serves string
 
 	// WithStreams makes it a user of the account that holds the streams rather
 	// than of one of its own. The server would publish what it answers to such a
@@ -43,90 +56,49 @@ type Role struct {
 	WithStreams bool
 }
 
-// Roles returns the roles of a bus on host with these sources and, beside those
-// of [proto.Consumers], these durables: the grants are made from the streams and
-// durables of package proto.
-func Roles(host string, sources []string, durables ...proto.Consumer) []Role {
-	durables = append(proto.Consumers(), durables...)
-	roles := []Role{provisioner(durables)}
-	for _, source := range sources {
-		roles = append(roles, shipper(host, source))
-	}
-	roles = append(roles, proxy(host))
-	roles = append(roles, consumers(host, durables)...)
-	roles = append(roles, tail(), operator(), replay())
-	for i := range roles {
-		roles[i].Subscribe = append(roles[i].Subscribe, InboxPrefix(roles[i].Name)+".>")
-	}
-	return roles
+// Subscriptions returns what the role may subscribe to, its inbox included.
+func (r Role) Subscriptions() []string {
+	return append(slices.Concat(r.Subscribe, r.Answers), InboxPrefix(r.Name)+".>")
 }
 
-func provisioner(durables []proto.Consumer) Role {
-	r := Role{
-		Name:        RoleProvisioner,
-		Description: "Creates and migrates the streams and durables of the bus",
-		WithStreams: true,
-	}
-	for _, s := range proto.Streams() {
-		r.Publish = append(r.Publish,
-			"$JS.API.STREAM.INFO."+s.Name,
-			"$JS.API.STREAM.CREATE."+s.Name,
-			"$JS.API.STREAM.UPDATE."+s.Name,
-		)
-	}
-	for _, c := range durables {
-		r.Publish = append(r.Publish,
-			"$JS.API.CONSUMER.INFO."+c.Stream+"."+c.Durable,
-			"$JS.API.CONSUMER.CREATE."+c.Stream+"."+c.Durable,
-		)
-	}
-	// A new sink begins where the others stand, those that are configured no
-	// more included.
-	r.Publish = append(r.Publish, "$JS.API.CONSUMER.LIST."+proto.StreamAlerts)
-	return r
-}
-
-func shipper(host, source string) Role {
-	return Role{
-		Name:        ShipperRole(source),
-		Description: "Publishes what the sensor " + source + " on " + host + " writes",
-		Publish: []string{
-			ingest(proto.ClassAlert, host, source),
-			ingest(proto.ClassEvent, host, source),
-			directGet + proto.StreamSecurity + "." + proto.SourceFilter(host, source),
-			"$JS.API.STREAM.INFO." + proto.StreamSecurity,
-		},
-	}
-}
-
-func proxy(host string) Role {
-	return Role{
-		Name:        RoleProxy,
-		Description: "Publishes the LLM proxy's audit records and alerts on " + host,
-		Publish: []string{
-			ingest(proto.ClassAudit, host, RoleProxy),
-			ingest(proto.ClassAlert, host, RoleProxy),
-			directGet + proto.StreamAudit + "." + proto.SourceFilter(host, RoleProxy),
-			directGet + proto.StreamSecurity + "." + proto.SourceFilter(host, RoleProxy),
-			"$JS.API.STREAM.INFO." + proto.StreamAudit,
-			"$JS.API.STREAM.INFO." + proto.StreamSecurity,
-		},
-	}
-}
-
-// consumers are the roles behind the durables, each with all of its own.
-func consumers(host string, durables []proto.Consumer) []Role {
-	var roles []Role
-	at := make(map[string]int)
-	for _, c := range durables {
-		name := ConsumerRole(c.Durable)
-		i, ok := at[name]
-		if !ok {
-			i = len(roles)
-			at[name] = i
-			roles = append(roles, Role{Name: name, Description: "Consumes its durables and gives up what it cannot deliver"})
+// GrantSource is all that a source needs: to publish these classes under its
+// name on host, to find its last message in the streams that hold them, and to read
+// back what it has stored in those that are its own.
+func GrantSource(host, source string, classes ...proto.Class) []string {
+	subjects := GrantIngest(host, source, classes...)
+	last := func(stream string) string { return directGet + stream + "." + proto.SourceFilter(host, source) }
+	for _, class := range classes {
+		stream := proto.StreamAudit
+		switch class {
+		case proto.ClassAlert:
+			stream = proto.AlertsStream(source)
+		case proto.ClassEvent:
+			stream = proto.EventsStream(source)
 		}
-		roles[i].Publish = append(roles[i].Publish,
+		subjects = append(append(subjects, last(stream)), GrantInfo(stream)...)
+		if class != proto.ClassAudit {
+			subjects = append(subjects, GrantRead(stream)...)
+		}
+	}
+	// Where it stood when one stream held what all sources published.
+	return append(append(subjects, last(proto.StreamSecurity)), GrantInfo(proto.StreamSecurity)...)
+}
+
+// GrantIngest is to publish these classes under the name of a source on host.
+func GrantIngest(host, source string, classes ...proto.Class) []string {
+	var subjects []string
+	for _, class := range classes {
+		subjects = append(subjects, proto.IngestPrefix+"."+string(class)+"."+proto.Slug(host)+"."+proto.Slug(source)+".>")
+	}
+	return subjects
+}
+
+// GrantConsume is to fetch from durables, to acknowledge, and to copy to the
+// dead letters what cannot be delivered.
+func GrantConsume(durables ...proto.Consumer) []string {
+	var subjects []string
+	for _, c := range durables {
+		subjects = append(subjects,
 			"$JS.API.CONSUMER.INFO."+c.Stream+"."+c.Durable,
 			"$JS.API.CONSUMER.MSG.NEXT."+c.Stream+"."+c.Durable,
 			// Servers know two forms of the subject to acknowledge on; which one
@@ -136,97 +108,186 @@ func consumers(host string, durables []proto.Consumer) []Role {
 			proto.DeadSubject(c.Stream, c.Durable),
 		)
 	}
-	for i := range roles {
-		switch roles[i].Name {
-		case RoleNotifier:
-			roles[i].Publish = append(roles[i].Publish, notifier()...)
-			// What is critical is heard before its copy can be fetched.
-			roles[i].Subscribe = append(roles[i].Subscribe, proto.AlertFilter(proto.SeverityCritical))
-		case RoleAuditor:
-			roles[i].Publish = append(roles[i].Publish, auditor(host)...)
+	return subjects
+}
+
+// GrantProvision is to create and change durables.
+func GrantProvision(durables ...proto.Consumer) []string {
+	var subjects []string
+	for _, c := range durables {
+		subjects = append(subjects,
+			"$JS.API.CONSUMER.INFO."+c.Stream+"."+c.Durable,
+			"$JS.API.CONSUMER.CREATE."+c.Stream+"."+c.Durable,
+		)
+	}
+	return subjects
+}
+
+// GrantCreate is to create and change streams.
+func GrantCreate(streams ...string) []string {
+	var subjects []string
+	for _, stream := range streams {
+		subjects = append(subjects,
+			"$JS.API.STREAM.INFO."+stream,
+			"$JS.API.STREAM.CREATE."+stream,
+			"$JS.API.STREAM.UPDATE."+stream,
+		)
+	}
+	return subjects
+}
+
+// GrantDurables is to list the durables of streams.
+func GrantDurables(streams ...string) []string {
+	var subjects []string
+	for _, stream := range streams {
+		subjects = append(subjects,
+			"$JS.API.CONSUMER.LIST."+stream,
+			"$JS.API.CONSUMER.NAMES."+stream,
+		)
+	}
+	return subjects
+}
+
+// GrantInfo is to ask for the state of streams.
+func GrantInfo(streams ...string) []string {
+	var subjects []string
+	for _, stream := range streams {
+		subjects = append(subjects, "$JS.API.STREAM.INFO."+stream)
+	}
+	return subjects
+}
+
+// GrantStreamNames is to ask which streams there are, by which a reader of several
+// finds them.
+func GrantStreamNames() string { return streamNames }
+
+// GrantRead is to read every message of streams.
+func GrantRead(streams ...string) []string {
+	var subjects []string
+	for _, stream := range streams {
+		subjects = append(subjects, directGet+stream)
+	}
+	return subjects
+}
+
+// GrantLast is to find the last message under a filter in each of streams, and nothing
+// else of them ([Conn.LastUnder]).
+func GrantLast(filter string, streams ...string) []string {
+	var subjects []string
+	for _, stream := range streams {
+		subjects = append(subjects, directGet+stream+"."+filter)
+	}
+	return subjects
+}
+
+// GrantState is to change these keys of [proto.BucketState], which may end in a
+// wildcard.
+func GrantState(keys ...string) []string {
+	var subjects []string
+	for _, key := range keys {
+		subjects = append(subjects, proto.StateSubject(key))
+	}
+	return subjects
+}
+
+// GrantHeartbeat is to beat for a source (package progress).
+func GrantHeartbeat(host, source string) []string {
+	key := proto.KeyHeartbeat(host, source)
+	return append(GrantState(key), GrantReadState(key)...)
+}
+
+// GrantReadState is to read these keys of [proto.BucketState], which may end in a
+// wildcard.
+func GrantReadState(keys ...string) []string {
+	var subjects []string
+	for _, key := range keys {
+		subjects = append(subjects, directGet+proto.StreamState+"."+proto.StateSubject(key))
+	}
+	return subjects
+}
+
+// Operators returns the roles that belong to no service: of the provisioner of
+// these streams and durables, and of the people who look after the bus and make
+// requests of these services' roles.
+func Operators(streams []proto.Stream, durables []proto.Consumer, services []Role) []Role {
+	var served []string
+	for _, r := range services {
+		if r.Serves != "" {
+			served = append(served, proto.KeyRequest(r.Serves, ">"))
 		}
 	}
-	return roles
+	return []Role{provisioner(streams, durables), tail(streams), operator(streams, served), replay()}
 }
 
-// notifier is what the notifier may beside fetching: keep its plans, record its
-// deliveries, take the operator's requests and silences, and read the streams
-// for the daily report.
-func notifier() []string {
-	grants := []string{
-		proto.DeliveriesPrefix + ".>",
-		proto.StateSubject("delivery.>"),
-		proto.StateSubject("requests.>"),
-		proto.StateSubject(proto.KeySilences),
-		directGet + proto.StreamState + "." + proto.StateSubject(">"),
-		directGet + proto.StreamDead, // to try one again
+func provisioner(streams []proto.Stream, durables []proto.Consumer) Role {
+	r := Role{
+		Name:        RoleProvisioner,
+		Description: "Creates and migrates the streams and durables of the bus",
+		WithStreams: true,
 	}
-	for _, s := range []string{proto.StreamSecurity, proto.StreamAlerts, proto.StreamAudit} {
-		grants = append(grants, "$JS.API.STREAM.INFO."+s, directGet+s)
+	for _, s := range streams {
+		r.Publish = append(r.Publish, GrantCreate(s.Name)...)
+		if len(proto.AlertStreams([]string{s.Name})) > 0 {
+			// A new sink begins where the others stand, including those that are no
+			// longer configured, and a chat in the place of another where that one does.
+			r.Publish = append(r.Publish, "$JS.API.CONSUMER.LIST."+s.Name)
+		}
 	}
-	return grants
+	for _, s := range proto.RetiredStreams() { // once they are empty
+		r.Publish = append(r.Publish, "$JS.API.STREAM.DELETE."+s.Name)
+	}
+	r.Publish = append(r.Publish, GrantProvision(durables...)...)
+	r.Publish = append(r.Publish, GrantReadState("delivery.*.lease")...)
+	// The requests of schema version 1, which it removes.
+	r.Publish = append(r.Publish, GrantState(requestsOfVersion1)...)
+	r.Publish = append(r.Publish, GrantReadState(requestsOfVersion1)...)
+	return r
 }
 
-// auditor is what the auditor may beside fetching: read again what a crash has
-// cut off, and publish its checkpoints and what it has noticed.
-func auditor(host string) []string {
-	return []string{
-		ingest(proto.ClassEvent, host, RoleAuditor),
-		ingest(proto.ClassAlert, host, RoleAuditor),
-		directGet + proto.StreamAudit,
-		"$JS.API.STREAM.INFO." + proto.StreamAudit,
-	}
-}
-
-func tail() Role {
+func tail(streams []proto.Stream) Role {
 	r := Role{
 		Name:        RoleTail,
 		Description: "Reads what was and is being stored, and changes nothing",
+		Holder:      RoleOperator,
+		Publish:     []string{GrantStreamNames()},
 		Subscribe:   []string{proto.StoredPrefix + ".>", proto.ReplayPrefix + ".>"},
 	}
-	for _, s := range proto.Streams() {
+	for _, s := range streams {
 		if s.Stored || len(s.Sources) > 0 {
-			r.Publish = append(r.Publish, directGet+s.Name)
+			r.Publish = append(r.Publish, GrantRead(s.Name)...)
 		}
 	}
 	return r
 }
 
-func operator() Role {
+func operator(streams []proto.Stream, served []string) Role {
 	r := Role{
 		Name:        RoleOperator,
-		Description: "Reads streams and the state of durables, silences alerts and asks sinks for replays and tests; changes nothing that is stored",
-		Publish: []string{
-			"$JS.API.INFO",
-			proto.StateSubject(proto.KeySilences),
-			proto.StateSubject("requests.>"),
-			directGet + proto.StreamState + "." + proto.StateSubject(">"),
-		},
-		Subscribe: []string{proto.StoredPrefix + ".>"},
+		Description: "Reads streams, the state of durables and the audit log, silences alerts and makes requests of services; changes nothing that is stored",
+		Publish:     []string{"$JS.API.INFO", GrantStreamNames(), proto.QueryPrefix + ".audit.>"},
+		Subscribe:   []string{proto.StoredPrefix + ".>"},
 	}
-	for _, s := range proto.Streams() {
-		r.Publish = append(r.Publish,
-			"$JS.API.STREAM.INFO."+s.Name,
-			"$JS.API.CONSUMER.LIST."+s.Name,
-			"$JS.API.CONSUMER.NAMES."+s.Name,
-			directGet+s.Name,
-		)
+	r.Publish = append(r.Publish, GrantState(append(served, proto.KeySilences)...)...)
+	r.Publish = append(r.Publish, GrantReadState(">")...)
+	for _, key := range served {
+		r.Subscribe = append(r.Subscribe, proto.StateChangeSubject(key))
+	}
+	for _, s := range streams {
+		r.Publish = append(r.Publish, GrantInfo(s.Name)...)
+		r.Publish = append(r.Publish, GrantDurables(s.Name)...)
+		r.Publish = append(r.Publish, GrantRead(s.Name)...)
 	}
 	return r
 }
 
-// replay sends to whoever listens. It has to be where the streams are: the server
-// hands what one account sends another on to no third one.
+// replay sends to every subscriber. It has to be where the streams are: the
+// server passes what one account sends another on to no third one.
 func replay() Role {
 	return Role{
 		Name:        RoleReplay,
-		Description: "Sends stored events once more, under " + proto.ReplayPrefix + ", to whoever listens",
+		Description: "Sends stored events once more, under " + proto.ReplayPrefix + ", to every subscriber",
+		Holder:      RoleOperator,
 		Publish:     []string{proto.ReplayPrefix + ".>"},
 		WithStreams: true,
 	}
-}
-
-// ingest is all that a source on host may publish of a class.
-func ingest(class proto.Class, host, source string) string {
-	return proto.IngestPrefix + "." + string(class) + "." + proto.Slug(host) + "." + proto.Slug(source) + ".>"
 }

@@ -13,10 +13,10 @@ import (
 	"github.com/openclaw-security/bus/proto"
 )
 
-// streamConfig returns have with all that the definition and the plan say about
+// streamConfig returns have with all that the definition and the config say about
 // it. What they do not say, an operator may have set: it stays.
-func streamConfig(def proto.Stream, plan Plan, have jetstream.StreamConfig) jetstream.StreamConfig {
-	limits := plan.Limits[def.Name]
+func streamConfig(def proto.Stream, config ProvisionConfig, have jetstream.StreamConfig) jetstream.StreamConfig {
+	limits := config.Limits[def.Name]
 	want := have
 	want.Name = def.Name
 	want.Description = def.Description
@@ -39,17 +39,20 @@ func streamConfig(def proto.Stream, plan Plan, have jetstream.StreamConfig) jets
 	}
 	want.MaxBytes = cmp.Or(limits.MaxBytes, def.MaxBytes)
 	want.MaxAge = cmp.Or(limits.MaxAge, def.MaxAge)
-	want.Replicas = cmp.Or(plan.Replicas, 1)
+	want.Replicas = cmp.Or(config.Replicas, 1)
 	want.Compression = jetstream.NoCompression
 	want.AllowDirect = true
 	want.AllowAtomicPublish = def.Atomic
 	want.DenyDelete = def.AppendOnly
 	want.DenyPurge = def.AppendOnly
 	want.MaxMsgsPerSubject = -1
-	want.AllowRollup = def.LastOnly
+	// A rollup would let a message to one key remove all others.
+	want.AllowRollup = false
 	if def.LastOnly {
 		// What clients' key-value APIs expect of a bucket's stream (NATS ADR-8).
 		want.MaxMsgsPerSubject, want.DenyDelete = 1, true
+		want.AllowMsgTTL = true
+		want.RePublish = &jetstream.RePublish{Source: proto.StateSubject(">"), Destination: proto.StateChangeSubject(">")}
 	}
 	want.Metadata = withVersion(have.Metadata)
 	return want
@@ -83,7 +86,7 @@ func withVersion(have map[string]string) map[string]string {
 }
 
 // setting is one governed part of a configuration, as text: two configurations
-// are compared, and their difference told, in the same terms.
+// are compared, and their difference shown, in the same terms.
 type setting struct {
 	name  string
 	value string
@@ -121,6 +124,7 @@ func streamSettings(c jetstream.StreamConfig) []setting {
 		{name: "deny_delete", value: strconv.FormatBool(c.DenyDelete), fixed: c.DenyDelete},
 		{name: "deny_purge", value: strconv.FormatBool(c.DenyPurge), fixed: c.DenyPurge},
 		{name: "max_msgs_per_subject", value: strconv.FormatInt(c.MaxMsgsPerSubject, 10)},
+		{name: "allow_msg_ttl", value: strconv.FormatBool(c.AllowMsgTTL), fixed: c.AllowMsgTTL},
 		{name: "allow_rollup", value: strconv.FormatBool(c.AllowRollup)},
 		{name: proto.MetadataSchema, value: c.Metadata[proto.MetadataSchema]},
 	}

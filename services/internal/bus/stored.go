@@ -23,21 +23,21 @@ type Stored struct {
 	Data     []byte
 }
 
-// errNoMessage reports the server's answer that there is no such message.
+// errNoMessage reports the server's reply that there is no such message.
 var errNoMessage = errors.New("no such message")
 
-// statusError is an answer of the server that is no message.
+// statusError is a reply of the server that carries no message.
 type statusError struct{ code, text string }
 
-func (e *statusError) Error() string { return fmt.Sprintf("the server answers %s %s", e.code, e.text) }
+func (e *statusError) Error() string { return fmt.Sprintf("the server replies %s %s", e.code, e.text) }
 
-// parseStored reads an answer to a direct get, or a republished message.
+// parseStored reads a reply to a direct get, or a republished message.
 //
 // The server appends its headers to those that were published with the message.
 // Of several by one name the last is therefore the server's; an earlier one
 // would let a publisher choose the subject or the sequence that readers see.
-// For the same reason an answer is a message if it names a stream, whatever
-// else its headers say.
+// For the same reason a reply is a message if it names a stream, regardless of its
+// other headers.
 func parseStored(m *nats.Msg) (*Stored, error) {
 	stream := lastValue(m.Header, jetstream.StreamHeader)
 	if stream == "" {

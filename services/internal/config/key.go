@@ -1,8 +1,12 @@
 package config
 
 import (
+	"bufio"
 	"encoding"
+	"fmt"
+	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
@@ -36,7 +40,9 @@ func (k Key) Names() []string {
 // in the order of declaration. A setting that two nested structs share is
 // listed once.
 func Keys(dst any) []Key {
-	v := reflect.Indirect(reflect.ValueOf(dst))
+	given := reflect.Indirect(reflect.ValueOf(dst))
+	v := reflect.New(given.Type()).Elem() // addressable, for a [Table]
+	v.Set(given)
 	var keys []Key
 	seen := make(map[string]bool)
 	for _, s := range settings(v) {
@@ -71,10 +77,29 @@ func settings(v reflect.Value) []setting {
 				allowEmpty: field.Tag.Get("empty") == "allowed",
 			})
 		case field.IsExported() && field.Type.Kind() == reflect.Struct:
-			found = append(found, settings(v.Field(i))...)
+			for _, nested := range structs(v.Field(i)) {
+				found = append(found, settings(nested)...)
+			}
 		}
 	}
 	return found
+}
+
+// Table is a nested struct whose pointer lists settings that its type does not
+// know: pointers to configuration structs, the same ones at each call.
+type Table interface{ Structs() []any }
+
+// structs returns the struct v, or what it lists if it is a [Table].
+func structs(v reflect.Value) []reflect.Value {
+	table, ok := v.Addr().Interface().(Table)
+	if !ok {
+		return []reflect.Value{v}
+	}
+	var all []reflect.Value
+	for _, pointer := range table.Structs() {
+		all = append(all, reflect.ValueOf(pointer).Elem())
+	}
+	return all
 }
 
 // keyOf reads a field's tags the way go-envconfig does: a default is the last
@@ -127,4 +152,65 @@ func typeName(t reflect.Type) string {
 // decodesItself reports whether a type's own method parses the value.
 func decodesItself(t reflect.Type) bool {
 	return reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
+}
+
+// A Group is a section of the settings' documentation.
+type Group struct {
+	Title string
+	// Intro is Markdown put between the title and the table; it may be empty.
+	Intro string
+	Keys  []Key
+}
+
+// NewGroup returns a section with the settings of the configuration struct cfg,
+// less those of the structs in shared, which have sections of their own.
+func NewGroup(title, intro string, cfg any, shared ...any) Group {
+	keys := Keys(cfg)
+	for _, other := range shared {
+		have := Keys(other)
+		keys = slices.DeleteFunc(keys, func(k Key) bool { return slices.Contains(have, k) })
+	}
+	return Group{Title: title, Intro: intro, Keys: keys}
+}
+
+// Markdown writes groups as sections of a GitHub-flavoured Markdown document,
+// each a second-level heading and a table of its settings.
+func Markdown(w io.Writer, groups []Group) error {
+	out := bufio.NewWriter(w)
+	for i, group := range groups {
+		if i > 0 {
+			fmt.Fprintln(out)
+		}
+		fmt.Fprintf(out, "## %s\n\n", group.Title)
+		if group.Intro != "" {
+			fmt.Fprintf(out, "%s\n\n", strings.TrimSpace(group.Intro))
+		}
+		fmt.Fprintln(out, "| Key | Type | Default | Meaning |")
+		fmt.Fprintln(out, "|---|---|---|---|")
+		for _, key := range group.Keys {
+			names := "`" + strings.Join(key.Names(), "` or `") + "`"
+			fmt.Fprintf(out, "| %s | %s | %s | %s |\n", names, key.Type, defaultCell(key), cell(key.Doc))
+		}
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("writing settings as Markdown: %w", err)
+	}
+	return nil
+}
+
+func defaultCell(key Key) string {
+	switch {
+	case key.Required:
+		return "required"
+	case key.Default == "":
+		return ""
+	default:
+		return "`" + cell(key.Default) + "`"
+	}
+}
+
+// cell makes text fit one table cell. GitHub-flavoured Markdown splits cells at
+// | even within code, unless it is escaped.
+func cell(text string) string {
+	return strings.ReplaceAll(strings.Join(strings.Fields(text), " "), "|", `\|`)
 }

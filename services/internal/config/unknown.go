@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	_ "embed"
 	"slices"
 	"strings"
 )
@@ -90,4 +91,22 @@ func editDistance(a, b string) int {
 		}
 	}
 	return row[len(b)]
+}
+
+// knownFile lists the settings of all programs of the project, one a line. A
+// service cannot ask the table of services, which would link them all; the test
+// of docs/configuration.md writes the file.
+//
+//go:embed known.txt
+var knownFile string
+
+// StackKeys returns the names of all settings of all programs of the project,
+// for [Unknown]: they share one environment file, so that the setting of one
+// program is not a misspelled one of another's. Only Name is set.
+func StackKeys() []Key {
+	var keys []Key
+	for name := range strings.FieldsSeq(knownFile) {
+		keys = append(keys, Key{Name: name})
+	}
+	return keys
 }

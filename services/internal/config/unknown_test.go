@@ -9,11 +9,12 @@ import (
 
 func TestUnknown(t *testing.T) {
 	known := config.Keys(struct {
-		Alert    config.Alert
-		Telegram config.Telegram
+		Rate     int `env:"ALERT_MAX_PER_MINUTE"`
 		Log      config.Log
-		Host     string `env:"OPENCLAW_HOST"`
-		Profiles string `env:"COMPOSE_PROFILES"`
+		Token    config.Secret `env:"TELEGRAM_BOT_TOKEN"`
+		Chat     string        `env:"TELEGRAM_CHAT_ID"`
+		Host     string        `env:"OPENCLAW_HOST"`
+		Profiles string        `env:"COMPOSE_PROFILES"`
 	}{})
 	tests := []struct {
 		name    string

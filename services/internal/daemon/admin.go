@@ -14,12 +14,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/openclaw-security/bus/services/internal/config"
+	"github.com/openclaw-security/bus/services/internal/httpserve"
 )
 
 // adminGrace bounds how long open requests may delay the end.
 const adminGrace = 2 * time.Second
 
-// Admin is the HTTP server for whoever operates the process. It serves
+// Admin is the HTTP server for the operator of the process. It serves
 //
 //	/healthz  200 while the process serves requests at all
 //	/readyz   200 if every condition holds, else 503 and why not; as text, or
@@ -28,11 +29,17 @@ const adminGrace = 2 * time.Second
 type Admin struct {
 	listener net.Listener
 	server   *http.Server
+	hosts    *httpserve.Hosts
 }
 
 // ListenAdmin opens cfg.Addr, so that an address in use is known before
 // anything else starts. It serves once Run is called.
 func ListenAdmin(ctx context.Context, cfg config.Admin, metrics prometheus.Gatherer, ready *Readiness, log *slog.Logger) (*Admin, error) {
+	hosts, err := httpserve.NewHosts("ADMIN_HOSTS", cfg.Hosts...)
+	if err != nil {
+		return nil, err
+	}
+	hosts.AddOwn(cfg.Addr)
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("opening the admin address (set ADMIN_ADDR to another, or to nothing for none): %w", err)
@@ -47,6 +54,7 @@ func ListenAdmin(ctx context.Context, cfg config.Admin, metrics prometheus.Gathe
 	}))
 	return &Admin{
 		listener: listener,
+		hosts:    hosts,
 		server: &http.Server{
 			Handler:           mux,
 			ReadHeaderTimeout: 5 * time.Second,
@@ -66,21 +74,7 @@ func (a *Admin) Addr() string { return a.listener.Addr().String() }
 // Run serves until ctx is done, then gives open requests 2 s to end before it
 // closes their connections. It returns an error only if serving itself fails.
 func (a *Admin) Run(ctx context.Context) error {
-	closed := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(closed)
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminGrace)
-		defer cancel()
-		if a.server.Shutdown(ctx) != nil {
-			_ = a.server.Close()
-		}
-	})
-	err := a.server.Serve(a.listener)
-	if stop() {
-		return fmt.Errorf("serving the admin address: %w", err)
-	}
-	<-closed
-	return nil
+	return httpserve.Serve(ctx, a.listener, a.server, a.hosts, adminGrace)
 }
 
 func readyHandler(ready *Readiness) http.HandlerFunc {

@@ -18,9 +18,9 @@ import (
 )
 
 // startAdmin serves on a free port until the test ends.
-func startAdmin(t *testing.T, gatherer prometheus.Gatherer, ready *daemon.Readiness) *daemon.Admin {
+func startAdmin(t *testing.T, gatherer prometheus.Gatherer, ready *daemon.Readiness, hosts ...string) *daemon.Admin {
 	t.Helper()
-	admin, err := daemon.ListenAdmin(t.Context(), config.Admin{Addr: "127.0.0.1:0"}, gatherer, ready, slog.New(slog.DiscardHandler))
+	admin, err := daemon.ListenAdmin(t.Context(), config.Admin{Addr: "127.0.0.1:0", Hosts: hosts}, gatherer, ready, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,6 +86,31 @@ func TestAdminRoutes(t *testing.T) {
 				t.Errorf("got %d %q", status, body)
 			}
 		})
+	}
+}
+
+// A web page whose name leads to the admin address reads nothing there.
+func TestAdminAnswersToItsNamesOnly(t *testing.T) {
+	admin := startAdmin(t, prometheus.NewRegistry(), daemon.NewReadiness(), "security-auditor")
+	for host, want := range map[string]int{
+		"": http.StatusOK, "localhost:9600": http.StatusOK, "security-auditor:9600": http.StatusOK,
+		"evil.example": http.StatusMisdirectedRequest, "security-notifier:9600": http.StatusMisdirectedRequest,
+	} {
+		for _, path := range []string{"/healthz", "/metrics"} {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+admin.Addr()+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Host = host // "": that of the address
+			response, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			response.Body.Close()
+			if response.StatusCode != want {
+				t.Errorf("%s of %q is answered with %d, want %d", path, host, response.StatusCode, want)
+			}
+		}
 	}
 }
 

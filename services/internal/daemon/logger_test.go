@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/openclaw-security/bus/services/internal/config"
 	"github.com/openclaw-security/bus/services/internal/daemon"
@@ -49,5 +50,31 @@ func TestLogger(t *testing.T) {
 				t.Errorf("line %q, want JSON %t", lines[0], test.json)
 			}
 		})
+	}
+}
+
+// TestLogDrivesNoTerminal: what is logged of foreign text is printable.
+func TestLogDrivesNoTerminal(t *testing.T) {
+	for _, format := range []string{"text", "json"} {
+		path := filepath.Join(t.TempDir(), format)
+		file, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		const foreign = "\x1b]0;owned\x07\u009b31m\u202e\x7f"
+		daemon.Logger(file, config.Log{Format: format}).Info(foreign, "name", foreign)
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		line := strings.TrimSuffix(string(content), "\n")
+		if at := strings.IndexFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }); at >= 0 || !strings.Contains(line, "owned") {
+			t.Errorf("%s, at %d: %q", format, at, line)
+		}
+		var logged struct{ Name string }
+		if format == "json" && (json.Unmarshal(content, &logged) != nil || logged.Name != foreign) {
+			t.Errorf("the log holds %q", logged.Name)
+		}
 	}
 }

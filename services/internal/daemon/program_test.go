@@ -1,32 +1,33 @@
 package daemon
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/openclaw-security/bus/services/internal/config"
+	"github.com/openclaw-security/bus/services/testing/childproc"
 )
 
-// childEnv makes the test binary a program itself, for the tests that need
-// signals from the operating system.
-const childEnv = "DAEMON_TEST_CHILD"
-
+// TestMain makes the test binary a program itself, for the tests that need signals
+// from the operating system.
 func TestMain(m *testing.M) {
-	if os.Getenv(childEnv) != "" {
-		os.Exit(Program[sampleConfig]{Name: "child", Synopsis: "wait", Run: untilDone}.Main(nil))
-	}
+	childproc.Main(childproc.Roles{
+		"child": func() int {
+			return Program[sampleConfig]{Name: "child", Synopsis: "wait", Run: untilDone}.Main(nil)
+		},
+	})
 	os.Exit(m.Run())
 }
 
@@ -210,21 +211,19 @@ func TestProgramNeedsItsAdminAddress(t *testing.T) {
 // TestProgramAsAProcess starts a process of its own, as an operator would, and
 // asks it how it is before it tells it to stop.
 func TestProgramAsAProcess(t *testing.T) {
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = []string{childEnv + "=1", "SAMPLE_PATH=/x", "SAMPLE_KEY=k", "LOG_FORMAT=text", "ADMIN_ADDR=127.0.0.1:0"}
-	pipe, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
+	logged := make(chan string, 1)
+	p := childproc.Process{
+		Role: "child", Env: []string{"SAMPLE_PATH=/x", "SAMPLE_KEY=k", "LOG_FORMAT=text", "ADMIN_ADDR=127.0.0.1:0"},
+		Stderr: func(line string) {
+			select {
+			case logged <- line:
+			default:
+			}
+		},
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	log := bufio.NewReader(pipe)
-	line, err := log.ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, addr, found := strings.Cut(strings.TrimSpace(line), "admin_addr=")
+	p.Run(t)
+	line := <-logged
+	_, addr, found := strings.Cut(line, "admin_addr=")
 	if !found {
 		t.Fatalf("first line %q", line)
 	}
@@ -242,17 +241,75 @@ func TestProgramAsAProcess(t *testing.T) {
 			t.Errorf("/metrics lacks %s", metric)
 		}
 	}
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
+	if err := p.Stop(); err != nil {
+		t.Error(err)
 	}
-	rest, err := io.ReadAll(log)
+	if !strings.Contains(p.Log.String(), "signal=terminated") || !strings.Contains(p.Log.String(), "msg=stopped") {
+		t.Errorf("logged\n%s", p.Log)
+	}
+}
+
+func TestProgramHealth(t *testing.T) {
+	ready := NewReadiness()
+	admin, err := ListenAdmin(t.Context(), config.Admin{Addr: "127.0.0.1:0"}, prometheus.NewRegistry(), ready, Discard().Log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("the process ended with %v\n%s", err, rest)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- admin.Run(ctx) }()
+	defer func() { cancel(); <-ended }()
+	_, port, err := net.SplitHostPort(admin.Addr())
+	if err != nil {
+		t.Fatal(err)
 	}
-	if !strings.Contains(string(rest), "signal=terminated") || !strings.Contains(string(rest), "msg=stopped") {
-		t.Errorf("logged\n%s", rest)
+	program := Program[sampleConfig]{Name: "sample", Run: func(context.Context, sampleConfig, Runtime) error {
+		return errors.New("the service itself must not be started")
+	}}
+	for _, step := range []struct {
+		name           string
+		change         func()
+		environ        []string
+		code           int
+		stdout, stderr string
+	}{
+		{"nothing reported", func() {}, []string{"ADMIN_ADDR=127.0.0.1:" + port}, exitFailed, "nothing has been reported", "not ready"},
+		{"ready", func() { ready.Set("nats", nil) }, []string{"ADMIN_ADDR=127.0.0.1:" + port}, exitOK, "ok nats", ""},
+		{"on every address", func() {}, []string{"ADMIN_ADDR=:" + port, "ADMIN_ALLOW_REMOTE=true"}, exitOK, "ok nats", ""},
+		{"through a proxy that the environment names", func() {}, []string{"ADMIN_ADDR=127.0.0.1:" + port, "HTTP_PROXY=http://127.0.0.1:1"}, exitOK, "ok nats", ""},
+		{"not ready", func() { ready.Set("nats", errors.New("no answer")) }, []string{"ADMIN_ADDR=127.0.0.1:" + port}, exitFailed, "not ready nats: no answer", "not ready"},
+		{"no process", cancel, []string{"ADMIN_ADDR=127.0.0.1:1"}, exitFailed, "", "asking the process"},
+		{"switched off", func() {}, []string{"ADMIN_ADDR="}, exitFailed, "", "set ADMIN_ADDR"},
+		{"wrong setting", func() {}, []string{"ADMIN_ADDR=nowhere"}, exitConfig, "", "ADMIN_ADDR"},
+	} {
+		step.change()
+		code, stdout, stderr := start(t, program, []string{"--health"}, step.environ, nil)
+		if code != step.code || !strings.Contains(stdout, step.stdout) || !strings.Contains(stderr, step.stderr) {
+			t.Errorf("%s: exit code %d, printed %q, %q", step.name, code, stdout, stderr)
+		}
+	}
+}
+
+func TestVersionOf(t *testing.T) {
+	built := func(version string) *debug.BuildInfo {
+		return &debug.BuildInfo{Main: debug.Module{Version: version}}
+	}
+	tests := []struct {
+		name  string
+		given string
+		info  *debug.BuildInfo
+		want  string
+	}{
+		{"given at build time", "v1.2.3", built("v0.0.1"), "v1.2.3"},
+		{"from the checkout", "", built("v0.0.0-20260102030405-abcdefabcdef+dirty"), "v0.0.0-20260102030405-abcdefabcdef+dirty"},
+		{"neither", "", built("(devel)"), "devel"},
+		{"built without modules", "", nil, "devel"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := versionOf(test.given, test.info); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
 	}
 }

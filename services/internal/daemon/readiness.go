@@ -56,6 +56,13 @@ func (r *Readiness) Set(name string, err error) {
 	r.board.conditions[r.prefix+name] = err
 }
 
+// Reason returns why a condition does not hold, nil if it does or nobody has named it.
+func (r *Readiness) Reason(name string) error {
+	r.board.mu.Lock()
+	defer r.board.mu.Unlock()
+	return r.board.conditions[r.prefix+name]
+}
+
 // Check returns every condition of the process, sorted by name, and whether
 // there are any and all of them hold.
 func (r *Readiness) Check() (conditions []Condition, ready bool) {

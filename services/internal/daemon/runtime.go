@@ -2,9 +2,16 @@ package daemon
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
 // Runtime is what a process lends to the service that it runs.
@@ -30,9 +37,15 @@ func Discard() Runtime {
 	}
 }
 
+// metricsPrefix begins the names of all metrics of the project, so that they are
+// found among those of other programs. The code names them without it:
+// proxy_requests_total is served as secbus_proxy_requests_total.
+const metricsPrefix = "secbus_"
+
 // Named returns the Runtime for one service of the process: log lines and
-// metrics carry service="…", conditions begin with service/. Services of the
-// same kind can so share a registry. Naming again replaces the name.
+// metrics carry service="…", names of metrics begin with secbus_, conditions with
+// service/. Services of the same kind can so share a registry. Naming again
+// replaces the name.
 func (r Runtime) Named(service string) Runtime {
 	root := r
 	if r.root != nil {
@@ -40,7 +53,7 @@ func (r Runtime) Named(service string) Runtime {
 	}
 	return Runtime{
 		Log:     root.Log.With("service", service),
-		Metrics: prometheus.WrapRegistererWith(prometheus.Labels{"service": service}, root.Metrics),
+		Metrics: prometheus.WrapRegistererWithPrefix(metricsPrefix, prometheus.WrapRegistererWith(prometheus.Labels{"service": service}, root.Metrics)),
 		Ready:   root.Ready.named(service),
 		root:    &root,
 	}
@@ -66,4 +79,94 @@ func (r Runtime) RunAll(ctx context.Context, services ...Service) error {
 		tasks = append(tasks, task{service.Name, func(ctx context.Context) error { return service.Run(ctx, rt) }})
 	}
 	return supervise(ctx, ServiceGrace, tasks...)
+}
+
+// Docker kills a container 10 s after it asked it to stop. Both bounds stay
+// under that, and the process's over its services', so that the line that names
+// what hangs is still written.
+const (
+	// ServiceGrace is how long a service may take to stop.
+	ServiceGrace = 8 * time.Second
+	processGrace = 9 * time.Second
+)
+
+// A task is something that runs until its context is done.
+type task struct {
+	name string
+	run  func(ctx context.Context) error
+}
+
+// supervise runs tasks until all have returned, or until grace has passed since
+// ctx was done or one of them failed. It returns what failed, joined.
+func supervise(ctx context.Context, grace time.Duration, tasks ...task) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	type result struct {
+		name string
+		err  error
+	}
+	// Room for every result, so that an abandoned task does not block for ever
+	// once it does end.
+	results := make(chan result, len(tasks))
+	var running []string
+	for _, t := range tasks {
+		running = append(running, t.name)
+		go func() { results <- result{t.name, t.run(ctx)} }()
+	}
+
+	var errs []error
+	var expired <-chan time.Time
+	stopped := ctx.Done()
+	for len(running) > 0 {
+		select {
+		case r := <-results:
+			i := slices.Index(running, r.name)
+			running = slices.Delete(running, i, i+1)
+			// That a task passes on the end of its context is no failure.
+			if r.err != nil && (ctx.Err() == nil || !onlyCanceled(r.err)) {
+				errs = append(errs, fmt.Errorf("running %s: %w", r.name, r.err))
+				cancel()
+			}
+		case <-stopped:
+			stopped = nil
+			timer := time.NewTimer(grace)
+			defer timer.Stop()
+			expired = timer.C
+		case <-expired:
+			errs = append(errs, fmt.Errorf("%s did not stop within %s", strings.Join(running, ", "), grace))
+			return errors.Join(errs...)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// onlyCanceled reports whether err says nothing but that a context was done. An
+// error that joins this with, say, one of a last flush says more.
+func onlyCanceled(err error) bool {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return !slices.ContainsFunc(joined.Unwrap(), func(err error) bool { return !onlyCanceled(err) })
+	}
+	if wrapped := errors.Unwrap(err); wrapped != nil {
+		return onlyCanceled(wrapped)
+	}
+	return err == context.Canceled
+}
+
+// NewRegistry returns a registry with what Prometheus conventionally knows of
+// every process: Go runtime, operating system and build.
+func NewRegistry() *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name:        metricsPrefix + "build_info",
+		Help:        "Always 1; the labels say what was built, with which Go.",
+		ConstLabels: prometheus.Labels{"version": Version(), "goversion": runtime.Version()},
+	})
+	build.Set(1)
+	registry.MustRegister(
+		build,
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return registry
 }

@@ -38,7 +38,7 @@ func Take(dir string, inUse error) (*Lock, error) {
 	return l, nil
 }
 
-// sign leaves the process id for the error message of whoever comes second.
+// sign leaves the process id for the error message of a second process.
 func (l *Lock) sign() error {
 	if err := l.file.Truncate(0); err != nil {
 		return err

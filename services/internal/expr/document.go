@@ -15,7 +15,7 @@ import (
 func Decode(data []byte, opts ...jsontext.Options) (map[string]any, error) {
 	dec := jsontext.NewDecoder(bytes.NewReader(data), opts...)
 	if dec.PeekKind() != '{' {
-		return nil, errors.New("is no JSON object")
+		return nil, errors.New("is not a JSON object")
 	}
 	v, err := decodeValue(dec, nil)
 	if err != nil {

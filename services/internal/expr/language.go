@@ -76,6 +76,8 @@ var syntax = gval.NewLanguage(
 	gval.InfixEvalOperator("!~", func(a, b gval.Evaluable) (gval.Evaluable, error) { return matches(a, b, false) }),
 	gval.InfixEvalOperator("inCIDR", inCIDR),
 	gval.Precedence("inCIDR", 40), // as "in" has it
+	gval.InfixEvalOperator("capture", capture),
+	gval.Precedence("capture", 100), // so that "a capture b ?? c" is what it looks like
 )
 
 // name refuses bare names, which gval takes for variables.
@@ -195,7 +197,7 @@ func inCIDR(a, b gval.Evaluable) (gval.Evaluable, error) {
 	}
 	network, err := netip.ParsePrefix(text)
 	if err != nil {
-		return nil, fmt.Errorf("%q is no network such as 10.0.0.0/8", text)
+		return nil, fmt.Errorf("%q is not a network such as 10.0.0.0/8", text)
 	}
 	contains := func(s string) bool {
 		address, err := netip.ParseAddr(s)
@@ -207,6 +209,33 @@ func inCIDR(a, b gval.Evaluable) (gval.Evaluable, error) {
 			return nil, err
 		}
 		return anyText(v, contains), nil
+	}, nil
+}
+
+// capture compiles "a capture b": what the first group of the expression matches in
+// a text, or null. As with =~ the pattern is constant.
+func capture(a, b gval.Evaluable) (gval.Evaluable, error) {
+	text, err := constantText(b, "a regular expression")
+	if err != nil {
+		return nil, err
+	}
+	pattern, err := regexp.Compile(text)
+	if err != nil {
+		return nil, err
+	}
+	if pattern.NumSubexp() == 0 {
+		return nil, fmt.Errorf("the regular expression %.50q has no group to capture", text)
+	}
+	return func(ctx context.Context, document any) (any, error) {
+		v, err := a(ctx, document)
+		if err != nil {
+			return nil, err
+		}
+		s, isText := v.(string)
+		if at := pattern.FindStringSubmatchIndex(s); isText && at != nil && at[2] >= 0 {
+			return s[at[2]:at[3]], nil
+		}
+		return nil, nil
 	}, nil
 }
 

@@ -1,9 +1,17 @@
+// Package natsconf is what a NATS server must be told to be the bus: the keys of
+// the roles, the accounts that keep the roles apart, and for a server that runs
+// on its own its whole configuration file.
+//
+//	LoadOrCreate ─▶ one nkey seed per role, in files only the owner can read
+//	                   │ public keys
+//	roles ─────────────┴▶ Accounts ─▶ Server ─▶ nats.conf
 package natsconf
 
 import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/openclaw-security/bus/services/internal/bus"
@@ -29,69 +37,67 @@ const apiInfo = "$JS.API.INFO"
 //	   ▲                                       stream ─▶ reply
 //	   └───────────────── reply ◀──────────────────────────┘
 //
-// Permissions alone are not enough. The server sends an answer to whatever reply
+// Permissions alone are not enough. The server sends an answer to any reply
 // subject the request names, with its own rights: a shipper could have had the
 // answer to a request of its own, whose content it chooses, published as another
 // source's alert. Across accounts an answer reaches only who asked.
+//
+// A role that answers requests of others exports them from its own account to the
+// roles that may make them. It may publish replies and nothing else of that kind
+// (allow_responses: one to each request, within two minutes).
 func Accounts(roles []bus.Role, keys map[string]string) (string, error) {
 	if len(roles) == 0 {
 		// Without users, the server lets everybody do everything.
 		return "", errors.New("no roles")
 	}
-	var own, others strings.Builder
-	var exports []export
+	var exports exports
+	for _, r := range roles {
+		for _, subject := range r.Answers {
+			exports = append(exports, export{account: strconv.Quote(r.Name), kind: "service", subject: subject})
+		}
+	}
+	var withStreams strings.Builder
+	imports := make(map[string]string) // by role
 	for _, r := range roles {
 		key := keys[r.Name]
 		if key == "" {
 			return "", fmt.Errorf("role %s has no public key", r.Name)
 		}
 		if r.WithStreams {
-			own.WriteString("      " + user(r, key))
+			withStreams.WriteString("      " + user(r, key))
 			continue
 		}
-		services, streams := imports(r)
+		// Requests and publishes are services, subscriptions streams, but for the
+		// role's own inbox.
+		services := slices.Clone(r.Publish)
 		if !slices.Contains(services, apiInfo) {
 			services = append(services, apiInfo)
 		}
 		for _, subject := range services {
-			exports = grant(exports, "service", subject, r.Name)
+			imports[r.Name] += exports.to(r.Name, "service", subject)
 		}
-		for _, subject := range streams {
-			exports = grant(exports, "stream", subject, r.Name)
+		for _, subject := range r.Subscribe {
+			imports[r.Name] += exports.to(r.Name, "stream", subject)
 		}
-		fmt.Fprintf(&others, "  %q {\n", r.Name)
-		others.WriteString("    users [\n      " + user(r, key) + "    ]\n")
-		others.WriteString("    imports [\n")
-		for _, subject := range services {
-			fmt.Fprintf(&others, "      { service { account: %s, subject: %q } }\n", busAccount, subject)
-		}
-		for _, subject := range streams {
-			fmt.Fprintf(&others, "      { stream { account: %s, subject: %q } }\n", busAccount, subject)
-		}
-		others.WriteString("    ]\n  }\n")
 	}
+	limits := fmt.Sprintf("    limits { max_connections: %d }\n", MaxRoleConnections)
 	var b strings.Builder
-	fmt.Fprintf(&b, "accounts {\n  %s {\n    jetstream: enabled\n    users [\n%s    ]\n    exports [\n", busAccount, own.String())
-	for _, e := range exports {
-		fmt.Fprintf(&b, "      { %s: %q, %saccounts: [%s] }\n", e.kind, e.subject, responses(e), quoted(e.roles))
-	}
-	fmt.Fprintf(&b, "    ]\n  }\n%s}\n", others.String())
-	return b.String(), nil
-}
-
-// imports are what the role reaches in the account of the streams: requests and
-// publishes as services, subscriptions but for its own inbox as streams.
-func imports(r bus.Role) (services, streams []string) {
-	for _, subject := range r.Subscribe {
-		if !strings.HasPrefix(subject, bus.InboxPrefix(r.Name)+".") {
-			streams = append(streams, subject)
+	fmt.Fprintf(&b, "accounts {\n  %s {\n    jetstream: enabled\n%s    users [\n%s    ]\n%s  }\n", busAccount, limits, withStreams.String(), exports.of(busAccount))
+	for _, r := range roles {
+		if r.WithStreams {
+			continue
 		}
+		fmt.Fprintf(&b, "  %q {\n%s    users [\n      %s    ]\n%s    imports [\n%s    ]\n  }\n", r.Name, limits, user(r, keys[r.Name]), exports.of(strconv.Quote(r.Name)), imports[r.Name])
 	}
-	return r.Publish, streams
+	return b.String() + "}\n", nil
 }
 
 func user(r bus.Role, key string) string {
-	return fmt.Sprintf("{ nkey: %s, permissions {\n        publish %s\n        subscribe %s\n      } }\n", key, only(r.Publish), only(r.Subscribe))
+	var replies string
+	if len(r.Answers) > 0 {
+		replies = "        allow_responses: true\n"
+	}
+	return fmt.Sprintf("{ nkey: %s, permissions {\n        publish %s\n        subscribe %s\n%s      } }\n", key, only(r.Publish), only(r.Subscriptions()), replies)
 }
 
 // only permits these subjects and nothing else. An empty list of allowed
@@ -103,21 +109,44 @@ func only(subjects []string) string {
 	return fmt.Sprintf("{ allow: [%s] }", quoted(subjects))
 }
 
-// export is a subject and the roles that may import it: the server knows one
-// export for each subject.
+// export is a subject of an account and the roles that may import it: the server
+// knows one export for each subject.
 type export struct {
+	account string
 	kind    string // "service" or "stream"
 	subject string
 	roles   []string
 }
 
-func grant(exports []export, kind, subject, role string) []export {
-	i := slices.IndexFunc(exports, func(e export) bool { return e.kind == kind && e.subject == subject })
+// exports are those of all accounts.
+type exports []export
+
+// to lets a role import a subject and returns the line that does it. The subject is
+// that of a role that answers it, or else of the account of the streams.
+func (e *exports) to(role, kind, subject string) string {
+	i := slices.IndexFunc(*e, func(e export) bool { return e.kind == kind && e.subject == subject })
 	if i < 0 {
-		return append(exports, export{kind, subject, []string{role}})
+		i = len(*e)
+		*e = append(*e, export{account: busAccount, kind: kind, subject: subject})
 	}
-	exports[i].roles = append(exports[i].roles, role)
-	return exports
+	known := &(*e)[i]
+	known.roles = append(known.roles, role)
+	return fmt.Sprintf("      { %s { account: %s, subject: %q } }\n", kind, known.account, subject)
+}
+
+// of returns the exports of an account, empty if it has none. One that no role may
+// import is left out: without accounts it would be everybody's.
+func (e exports) of(account string) string {
+	var lines string
+	for _, export := range e {
+		if export.account == account && len(export.roles) > 0 {
+			lines += fmt.Sprintf("      { %s: %q, %saccounts: [%s] }\n", export.kind, export.subject, responses(export), quoted(export.roles))
+		}
+	}
+	if lines == "" {
+		return ""
+	}
+	return "    exports [\n" + lines + "    ]\n"
 }
 
 // responses says that more than one answer may come: to a pull request and to a

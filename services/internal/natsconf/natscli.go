@@ -2,10 +2,11 @@ package natsconf
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/google/renameio/v2"
 )
 
 // CLIContext is a saved connection of NATS's own command-line tool
@@ -20,6 +21,25 @@ type CLIContext struct {
 // WriteContext saves c under name, for `nats --context name`, and returns the
 // file's path. It replaces a context of that name and does not select it.
 func WriteContext(name string, c CLIContext) (string, error) {
+	path, err := ContextFile(name)
+	if err != nil {
+		return "", err
+	}
+	content, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return "", fmt.Errorf("writing the context: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return "", fmt.Errorf("creating the context directory: %w", err)
+	}
+	if err := renameio.WriteFile(path, append(content, '\n'), 0o600, renameio.WithTempDir(filepath.Dir(path))); err != nil {
+		return "", fmt.Errorf("writing the context: %w", err)
+	}
+	return path, nil
+}
+
+// ContextFile returns the path of the file that holds the context called name.
+func ContextFile(name string) (string, error) {
 	if filepath.Base(name) != name {
 		return "", fmt.Errorf("context name %q is not a file name", name)
 	}
@@ -27,19 +47,7 @@ func WriteContext(name string, c CLIContext) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("finding the configuration directory of the nats command: %w", err)
 	}
-	dir = filepath.Join(dir, "nats", "context")
-	content, err := json.MarshalIndent(c, "", "  ")
-	if err != nil {
-		return "", fmt.Errorf("writing the context: %w", err)
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("creating the context directory: %w", err)
-	}
-	path := filepath.Join(dir, name+".json")
-	if err := replace(path, append(content, '\n')); err != nil {
-		return "", fmt.Errorf("writing the context: %w", err)
-	}
-	return path, nil
+	return filepath.Join(dir, "nats", "context", name+".json"), nil
 }
 
 // configDir is where the nats command looks on every system, which is not where
@@ -53,18 +61,4 @@ func configDir() (string, error) {
 		return "", err
 	}
 	return filepath.Join(home, ".config"), nil
-}
-
-// replace writes a file that only its owner can read, whole or not at all.
-func replace(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(content)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

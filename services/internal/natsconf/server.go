@@ -8,12 +8,25 @@ import (
 	"github.com/openclaw-security/bus/services/internal/bus"
 )
 
-// Bounds of a server of the bus, embedded or not, in bytes.
+// Bounds of a server of the bus, embedded or not. By default a server has none
+// but that of the payload, and a client with the key of one role could take its
+// memory, or all places for batches of all streams.
 const (
-	// MaxPayload is the largest message.
+	// MaxPayload is the largest message in bytes.
 	MaxPayload = 2 << 20
-	// MaxMemory is for streams in memory, of which the bus has none.
+	// MaxMemory is for streams in memory, of which the bus has none, in bytes.
 	MaxMemory = 32 << 20
+	// MaxControlLine is the longest protocol line in bytes: that of a subject.
+	MaxControlLine = 4 << 10
+	// MaxConnections are those of all roles, MaxRoleConnections those of one.
+	MaxConnections     = 1024
+	MaxRoleConnections = 64
+	// MaxSubscriptions are those of one connection. Ours need fewer than ten.
+	MaxSubscriptions = 256
+	// MaxStreamBatches are the atomic batches that a stream stages at a time,
+	// MaxBatches those of all streams.
+	MaxStreamBatches = 50
+	MaxBatches       = 200
 )
 
 // Ports of a server that runs on its own. Monitoring is for the health check
@@ -62,17 +75,19 @@ func (s Server) Config() (string, error) {
 	if len(s.Cluster) > 0 {
 		name = "$NATS_SERVER_NAME"
 	}
-	fmt.Fprintf(&b, "server_name: %s\nlisten: \"0.0.0.0:%d\"\nhttp: %q\nmax_payload: %d\n", name, clientPort, MonitorAddr, MaxPayload)
+	fmt.Fprintf(&b, "server_name: %s\nlisten: \"0.0.0.0:%d\"\nhttp: %q\n", name, clientPort, MonitorAddr)
+	fmt.Fprintf(&b, "max_payload: %d\nmax_control_line: %d\nmax_connections: %d\nmax_subscriptions: %d\n", MaxPayload, MaxControlLine, MaxConnections, MaxSubscriptions)
 	// The server's default is to sync every two minutes: what it has acknowledged
 	// would be lost with the machine.
 	fmt.Fprintf(&b, "jetstream {\n  store_dir: %q\n  max_file_store: %d\n  max_memory_store: %d\n  sync_interval: always\n", s.StoreDir, s.MaxStore, MaxMemory)
+	fmt.Fprintf(&b, "  limits { batch { max_inflight_per_stream: %d, max_inflight_total: %d } }\n", MaxStreamBatches, MaxBatches)
 	if s.Domain != "" {
 		fmt.Fprintf(&b, "  domain: %q\n", s.Domain)
 	}
 	b.WriteString("}\n")
 	if len(s.Cluster) > 0 {
 		if s.Password == "" {
-			return "", errors.New("a cluster without a password would let in whoever reaches it")
+			return "", errors.New("a cluster without a password would let in every client that reaches it")
 		}
 		fmt.Fprintf(&b, "cluster {\n  name: openclaw\n  listen: \"0.0.0.0:%d\"\n  authorization { user: route, password: %q }\n  routes: [\n", clusterPort, s.Password)
 		for _, host := range s.Cluster {

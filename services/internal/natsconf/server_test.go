@@ -1,6 +1,7 @@
 package natsconf_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,11 +11,12 @@ import (
 
 	"github.com/openclaw-security/bus/services/internal/bus"
 	"github.com/openclaw-security/bus/services/internal/natsconf"
+	"github.com/openclaw-security/bus/services/testing/bustest"
 )
 
 func sample(t *testing.T) natsconf.Server {
 	t.Helper()
-	roles := bus.Roles("box1", []string{"suricata"})
+	roles := bustest.Roles()
 	var names []string
 	for _, r := range roles {
 		names = append(names, r.Name)
@@ -63,6 +65,26 @@ func TestServerAlone(t *testing.T) {
 	}
 	if opts.Cluster.Name != "" || opts.MaxPayload != natsconf.MaxPayload {
 		t.Errorf("cluster %q, payload %d", opts.Cluster.Name, opts.MaxPayload)
+	}
+}
+
+// TestServerIsBounded: no role can take the memory of the server, nor all its
+// connections.
+func TestServerIsBounded(t *testing.T) {
+	s := sample(t)
+	opts := load(t, s)
+	if opts.MaxConn != natsconf.MaxConnections || opts.MaxSubs != natsconf.MaxSubscriptions || opts.MaxControlLine != natsconf.MaxControlLine {
+		t.Errorf("%d connections, %d subscriptions, control line of %d", opts.MaxConn, opts.MaxSubs, opts.MaxControlLine)
+	}
+	if l := opts.JetStreamLimits; l.MaxBatchInflightPerStream != natsconf.MaxStreamBatches || l.MaxBatchInflightTotal != natsconf.MaxBatches {
+		t.Errorf("batches: %+v", l)
+	}
+	text, err := natsconf.Accounts(s.Roles, s.PublicKeys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if accounts, bounds := len(opts.Accounts), strings.Count(text, fmt.Sprintf("limits { max_connections: %d }", natsconf.MaxRoleConnections)); bounds != accounts {
+		t.Errorf("%d of %d accounts are bounded", bounds, accounts)
 	}
 }
 

@@ -1,3 +1,10 @@
+// Package natsd is the embedded NATS server: one process's JetStream on the
+// loopback interface, in which every client is an nkey user with the
+// permissions of one role (package natsconf), and every acknowledged message is
+// on the disk.
+//
+//	Start ─▶ Server ─▶ URL
+//	            └─ holds the directory's lock while it lives
 package natsd
 
 import (
@@ -10,6 +17,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -27,8 +35,6 @@ const (
 	DefaultMaxStore = 8 << 30
 
 	startTimeout = 30 * time.Second
-
-	watchInterval = time.Second // between looks at whether the server stores
 )
 
 // Config is what an embedded server needs to know.
@@ -52,15 +58,18 @@ type Config struct {
 
 // Server is a running embedded server.
 type Server struct {
-	dir  string
-	nats *server.Server
+	cfg  Config
 	lock *dirlock.Lock
+
+	mu   sync.Mutex // held while nats is shut down or replaced
+	nats *server.Server
 }
 
 // Start starts a server and returns once it accepts clients. A directory that
 // another server uses is an error that wraps [ErrInUse].
 func Start(cfg Config) (*Server, error) {
-	log := newLogger(cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)))
+	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
+	cfg.Listen = cmp.Or(cfg.Listen, DefaultListen)
 	opts, err := options(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("configuring the NATS server: %w", err)
@@ -72,27 +81,36 @@ func Start(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkPort(cmp.Or(cfg.Listen, DefaultListen)); err != nil {
+	if err := checkPort(cfg.Listen); err != nil {
 		return nil, errors.Join(err, lock.Release())
 	}
+	n, err := launch(cfg, opts)
+	if err != nil {
+		return nil, errors.Join(err, lock.Release())
+	}
+	return &Server{cfg: cfg, nats: n, lock: lock}, nil
+}
+
+// launch starts nats-server and waits until it accepts clients.
+func launch(cfg Config, opts *server.Options) (*server.Server, error) {
 	n, err := server.NewServer(opts)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("preparing the NATS server: %w", err), lock.Release())
+		return nil, fmt.Errorf("preparing the NATS server: %w", err)
 	}
+	log := newLogger(cfg.Log)
 	n.SetLoggerV2(log, false, false, false)
-	s := &Server{dir: cfg.Dir, nats: n, lock: lock}
 	n.Start()
-	if err := s.ready(log); err != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
-		defer cancel()
-		return nil, errors.Join(fmt.Errorf("starting the NATS server in %s: %w", cfg.Dir, err), s.Shutdown(ctx))
+	if err := ready(n, log); err != nil {
+		n.Shutdown()
+		n.WaitForShutdown()
+		return nil, fmt.Errorf("starting the NATS server in %s: %w", cfg.Dir, err)
 	}
-	return s, nil
+	return n, nil
 }
 
 // ready waits until the server accepts clients or has reported a fatal fault.
-func (s *Server) ready(log *logger) error {
-	if !s.nats.ReadyForConnections(startTimeout) || !s.nats.JetStreamEnabled() {
+func ready(n *server.Server, log *logger) error {
+	if !n.ReadyForConnections(startTimeout) || !n.JetStreamEnabled() {
 		select {
 		case text := <-log.fatal:
 			return errors.New(text)
@@ -104,28 +122,15 @@ func (s *Server) ready(log *logger) error {
 }
 
 // URL is where clients connect.
-func (s *Server) URL() string { return s.nats.ClientURL() }
+func (s *Server) URL() string { return s.current().ClientURL() }
 
 // Varz returns the server's state as its monitoring port would, which is off.
-func (s *Server) Varz() (*server.Varz, error) { return s.nats.Varz(nil) }
+func (s *Server) Varz() (*server.Varz, error) { return s.current().Varz(nil) }
 
-// ErrNotStoring reports that the server has given up storing, which it does when
-// its disk is full and does not undo until it is started again.
-var ErrNotStoring = errors.New("the NATS server has stopped storing, as it does when its disk is full")
-
-// Watch returns when ctx is done, nil, or when the server has given up storing,
-// an error that wraps [ErrNotStoring].
-func (s *Server) Watch(ctx context.Context) error {
-	ticker := time.NewTicker(watchInterval)
-	defer ticker.Stop()
-	for s.nats.JetStreamEnabled() {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-	return fmt.Errorf("%w: make room in %s, then start it again; nothing that was acknowledged is lost, and what was not is read again", ErrNotStoring, s.dir)
+func (s *Server) current() *server.Server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.nats
 }
 
 // Shutdown stops the server and frees its directory. If ctx ends first, it
@@ -133,6 +138,8 @@ func (s *Server) Watch(ctx context.Context) error {
 func (s *Server) Shutdown(ctx context.Context) error {
 	done := make(chan error, 1)
 	go func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		s.nats.Shutdown()
 		s.nats.WaitForShutdown()
 		done <- s.lock.Release()
@@ -146,19 +153,26 @@ func (s *Server) Shutdown(ctx context.Context) error {
 }
 
 func options(cfg Config) (*server.Options, error) {
-	host, port, err := loopback(cmp.Or(cfg.Listen, DefaultListen))
+	host, port, err := loopback(cfg.Listen)
 	if err != nil {
 		return nil, err
 	}
 	opts := &server.Options{
-		ServerName:             "openclaw-bus",
-		Host:                   host,
-		Port:                   port,
-		MaxPayload:             natsconf.MaxPayload,
-		JetStream:              true,
-		StoreDir:               cfg.Dir,
-		JetStreamMaxMemory:     natsconf.MaxMemory,
-		JetStreamMaxStore:      cmp.Or(cfg.MaxStore, DefaultMaxStore),
+		ServerName:         "openclaw-bus",
+		Host:               host,
+		Port:               port,
+		MaxPayload:         natsconf.MaxPayload,
+		MaxControlLine:     natsconf.MaxControlLine,
+		MaxConn:            natsconf.MaxConnections,
+		MaxSubs:            natsconf.MaxSubscriptions,
+		JetStream:          true,
+		StoreDir:           cfg.Dir,
+		JetStreamMaxMemory: natsconf.MaxMemory,
+		JetStreamMaxStore:  cmp.Or(cfg.MaxStore, DefaultMaxStore),
+		JetStreamLimits: server.JSLimitOpts{
+			MaxBatchInflightPerStream: natsconf.MaxStreamBatches,
+			MaxBatchInflightTotal:     natsconf.MaxBatches,
+		},
 		SyncAlways:             true, // an acknowledgement means on the disk
 		NoSigs:                 true, // signals are the process's own business
 		DisableJetStreamBanner: true,
@@ -205,3 +219,40 @@ func checkPort(listen string) error {
 	}
 	return l.Close()
 }
+
+// ErrInUse reports that another server uses the directory.
+var ErrInUse = errors.New("in use by another server")
+
+// logger passes on the server's warnings and errors. A fatal fault, upon which
+// the server expects the process to end, goes to the caller that starts it.
+type logger struct {
+	log   *slog.Logger
+	fatal chan string // the first fatal fault
+}
+
+var _ server.Logger = (*logger)(nil)
+
+func newLogger(log *slog.Logger) *logger {
+	return &logger{log: log, fatal: make(chan string, 1)}
+}
+
+func (l *logger) Warnf(format string, v ...any) {
+	l.log.Warn("NATS server", "text", fmt.Sprintf(format, v...))
+}
+
+func (l *logger) Errorf(format string, v ...any) {
+	l.log.Error("NATS server", "text", fmt.Sprintf(format, v...))
+}
+
+func (l *logger) Fatalf(format string, v ...any) {
+	text := fmt.Sprintf(format, v...)
+	select {
+	case l.fatal <- text:
+	default:
+		l.log.Error("NATS server", "text", text)
+	}
+}
+
+func (*logger) Noticef(string, ...any) {}
+func (*logger) Debugf(string, ...any)  {}
+func (*logger) Tracef(string, ...any)  {}

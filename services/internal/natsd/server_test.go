@@ -1,13 +1,11 @@
 package natsd_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
-	"io"
+	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -19,6 +17,7 @@ import (
 	"github.com/openclaw-security/bus/services/internal/bus"
 	"github.com/openclaw-security/bus/services/internal/natsconf"
 	"github.com/openclaw-security/bus/services/internal/natsd"
+	"github.com/openclaw-security/bus/services/testing/childproc"
 )
 
 const deadline = 20 * time.Second
@@ -105,11 +104,7 @@ func TestStartRefuses(t *testing.T) {
 func TestOnlyKnownKeysConnect(t *testing.T) {
 	cfg, ids := config(t, t.TempDir())
 	s := start(t, cfg)
-	key, err := natsconf.LoadSeed(ids.SeedFile(bus.RoleProvisioner))
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, err := key.PublicKey()
+	key, err := nats.NkeyOptionFromSeed(ids.SeedFile(bus.RoleProvisioner))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +114,7 @@ func TestOnlyKnownKeysConnect(t *testing.T) {
 	}{
 		"nobody":     {nil, false},
 		"a password": {[]nats.Option{nats.UserInfo("provisioner", "")}, false},
-		"the role":   {[]nats.Option{nats.Nkey(public, key.Sign)}, true},
+		"the role":   {[]nats.Option{key}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			nc, err := nats.Connect(s.URL(), test.options...)
@@ -151,6 +146,58 @@ func TestServerSettings(t *testing.T) {
 	}
 }
 
+// TestOneRoleCannotTakeTheServer: more subscriptions than a connection may have,
+// and more connections than a role may have, are refused. What it had stays.
+func TestOneRoleCannotTakeTheServer(t *testing.T) {
+	cfg, ids := config(t, t.TempDir())
+	s := start(t, cfg)
+	key, err := nats.NkeyOptionFromSeed(ids.SeedFile(bus.RoleProvisioner))
+	if err != nil {
+		t.Fatal(err)
+	}
+	connect := func() (*nats.Conn, error) {
+		return nats.Connect(s.URL(), key, nats.NoReconnect(), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	}
+	nc, err := connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	before, err := s.Varz()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10_000 {
+		if _, err := nc.SubscribeSync(fmt.Sprint("flood.", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := nc.FlushTimeout(deadline); err != nil {
+		t.Fatal(err)
+	}
+	after, err := s.Varz()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Each counts again in the account that it is imported from.
+	if n := int(after.Subscriptions) - int(before.Subscriptions); n < 1 || n > 2*natsconf.MaxSubscriptions {
+		t.Errorf("%d more subscriptions", n)
+	}
+	for i := 1; ; i++ { // one is connected
+		other, err := connect()
+		if err != nil {
+			if i != natsconf.MaxRoleConnections {
+				t.Errorf("after %d connections: %v", i, err)
+			}
+			return
+		}
+		defer other.Close()
+		if i > natsconf.MaxRoleConnections {
+			t.Fatalf("%d connections of one role", i+1)
+		}
+	}
+}
+
 func TestSecondServerIsRefused(t *testing.T) {
 	cfg, _ := config(t, t.TempDir())
 	first := start(t, cfg)
@@ -162,21 +209,21 @@ func TestSecondServerIsRefused(t *testing.T) {
 	start(t, cfg)
 }
 
-// holdEnv makes TestMain start a server in the directory it names and hold it.
-const holdEnv = "NATSD_TEST_HOLD"
+const holder = "holder" // of a directory, in which it starts a server
 
 func TestMain(m *testing.M) {
-	dir := os.Getenv(holdEnv)
-	if dir == "" {
-		os.Exit(m.Run())
-	}
-	os.Exit(hold(dir))
+	childproc.Main(childproc.Roles{holder: childproc.Func(hold)})
+	os.Exit(m.Run())
 }
 
-func hold(dir string) int {
+func hold(ctx context.Context) error {
+	var dir string
+	if err := childproc.Task(&dir); err != nil {
+		return err
+	}
 	ids, err := natsconf.LoadOrCreate(filepath.Join(dir, "keys"), []string{bus.RoleProvisioner})
 	if err != nil {
-		return 1
+		return err
 	}
 	if _, err := natsd.Start(natsd.Config{
 		Dir:        filepath.Join(dir, "nats"),
@@ -184,39 +231,26 @@ func hold(dir string) int {
 		Roles:      []bus.Role{{Name: bus.RoleProvisioner}},
 		PublicKeys: ids.PublicKeys(),
 	}); err != nil {
-		return 1
+		return err
 	}
-	if _, err := os.Stdout.WriteString("ready\n"); err != nil {
-		return 1
-	}
-	_, _ = io.Copy(io.Discard, os.Stdin) // until the test kills it or ends
-	return 0
+	fmt.Println("ready")
+	<-ctx.Done()
+	return nil
 }
 
 func TestKillFreesTheDirectory(t *testing.T) {
 	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), holdEnv+"="+dir)
-	if _, err := cmd.StdinPipe(); err != nil {
+	other := childproc.Process{Role: holder, Task: dir}
+	other.Run(t)
+	if _, err := other.Ready(); err != nil {
 		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
-		t.Fatalf("the other process says %q, %v", line, err)
 	}
 	cfg, _ := config(t, dir)
-	if _, err := natsd.Start(cfg); !errors.Is(err, natsd.ErrInUse) || !strings.Contains(err.Error(), "process "+strconv.Itoa(cmd.Process.Pid)) {
+	if _, err := natsd.Start(cfg); !errors.Is(err, natsd.ErrInUse) || !strings.Contains(err.Error(), "process "+strconv.Itoa(other.PID())) {
 		t.Errorf("while the other lives: %v", err)
 	}
-	if err := cmd.Process.Kill(); err != nil {
+	if err := other.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = cmd.Wait() // "signal: killed"
 	start(t, cfg)
 }

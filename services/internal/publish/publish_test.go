@@ -116,6 +116,7 @@ func TestPublish(t *testing.T) {
 		sizes   []int // of the publishes that stored something
 		err     error
 		waited  bool
+		reason  string // part of why, if it waited
 	}{
 		{
 			name:  "few go one by one",
@@ -168,6 +169,7 @@ func TestPublish(t *testing.T) {
 			},
 			sizes:  []int{40},
 			waited: true,
+			reason: "disk full",
 		},
 		{
 			name: "the first attempt arrives while the second is under way",
@@ -236,6 +238,19 @@ func TestPublish(t *testing.T) {
 			sizes: []int{5, 5, 5, 5, 5, 5, 5, 5},
 		},
 		{
+			name: "others hold all places for batches",
+			n:    batchFrom,
+			publish: func(*fakeFence) func(int, []*nats.Msg) error {
+				return func(_ int, msgs []*nats.Msg) error {
+					if len(msgs) > 1 {
+						return bus.ErrBatchRefused
+					}
+					return nil
+				}
+			},
+			sizes: slices.Repeat([]int{1}, batchFrom),
+		},
+		{
 			name: "another process was there",
 			n:    1,
 			publish: func(f *fakeFence) func(int, []*nats.Msg) error {
@@ -273,7 +288,7 @@ func TestPublish(t *testing.T) {
 				f := &fakeFence{stored: []*nats.Msg{message("0")}}
 				r := new(recorder)
 				p := New(f, slog.New(slog.DiscardHandler), r)
-				if _, _, err := p.Resume(t.Context()); err != nil {
+				if _, err := p.Resume(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 				if test.last != nil {
@@ -309,6 +324,9 @@ func TestPublish(t *testing.T) {
 				if !slices.Equal(f.sizes, test.sizes) {
 					t.Errorf("publishes of %v messages, want %v", f.sizes, test.sizes)
 				}
+				if !strings.Contains(strings.Join(r.waiting, "\n"), test.reason) {
+					t.Errorf("waited because of %q, want %q", r.waiting, test.reason)
+				}
 				if r.stored != test.n || (len(r.waiting) > 0) != test.waited {
 					t.Errorf("observed %d stored, waiting %q", r.stored, r.waiting)
 				}
@@ -320,14 +338,64 @@ func TestPublish(t *testing.T) {
 func TestResume(t *testing.T) {
 	f := &fakeFence{}
 	p := New(f, slog.New(slog.DiscardHandler), new(recorder))
-	if checkpoint, at, err := p.Resume(t.Context()); checkpoint != "" || !at.IsZero() || err != nil {
-		t.Errorf("of an empty stream: %q %s %v", checkpoint, at, err)
+	if last, err := p.Resume(t.Context()); last != nil || err != nil {
+		t.Errorf("of an empty stream: %v %v", last, err)
 	}
-	last := message("7")
-	last.Header.Set(proto.HeaderCheckpoint, "here")
-	f.stored = append(f.stored, last)
-	if checkpoint, at, err := p.Resume(t.Context()); checkpoint != "here" || at.IsZero() || err != nil {
-		t.Errorf("of a stream: %q %s %v", checkpoint, at, err)
+	m := message("7")
+	m.Header.Set(proto.HeaderCheckpoint, "here")
+	f.stored = append(f.stored, m)
+	if last, err := p.Resume(t.Context()); err != nil || proto.SourceCheckpoint(last.Header) != "here" || last.Time.IsZero() {
+		t.Errorf("of a stream: %v %v", last, err)
+	}
+	m = message("8")
+	m.Header["Shipper-Checkpoint"] = []string{"there"} // as schema version 1 had it
+	f.stored = append(f.stored, m)
+	if last, err := p.Resume(t.Context()); err != nil || proto.SourceCheckpoint(last.Header) != "there" {
+		t.Errorf("of a stream that an earlier version wrote: %v %v", last, err)
+	}
+}
+
+// TestRun is fenced off by the late publish of a predecessor, or by a process that
+// goes on publishing.
+func TestRun(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		intruder func(attempt int) bool // whether one publishes before this attempt
+		sessions int
+		stored   []string
+		fenced   bool
+	}{
+		{"alone", func(int) bool { return false }, 1, []string{"1", "2"}, false},
+		{"a predecessor's publish comes late", func(attempt int) bool { return attempt == 1 }, 2, []string{"intruder 1", "1", "2"}, false},
+		{"a competitor goes on", func(int) bool { return true }, maxResumes + 1, []string{"intruder 1", "intruder 2", "intruder 3", "intruder 4", "intruder 5", "intruder 6"}, true},
+		{"a competitor comes later", func(attempt int) bool { return attempt == 2 }, 1, []string{"1", "intruder 2"}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &fakeFence{}
+				f.onPublish = func(attempt int, _ []*nats.Msg) error {
+					if !test.intruder(attempt) {
+						return nil
+					}
+					f.store([]*nats.Msg{message(fmt.Sprint("intruder ", attempt))})
+					return bus.ErrFenced
+				}
+				sessions := 0
+				err := Run(t.Context(), f, slog.New(slog.DiscardHandler), new(recorder), func(p *Publisher, last *bus.Stored) error {
+					sessions++
+					if (last == nil) != (sessions == 1) {
+						t.Errorf("session %d goes on behind %v", sessions, last)
+					}
+					return p.Publish(t.Context(), messages(1, 2))
+				})
+				if errors.Is(err, ErrFenced) != test.fenced || !test.fenced && err != nil {
+					t.Errorf("error %v", err)
+				}
+				if sessions != test.sessions || !slices.Equal(f.ids(), test.stored) {
+					t.Errorf("%d sessions stored %v, want %d and %v", sessions, f.ids(), test.sessions, test.stored)
+				}
+			})
+		})
 	}
 }
 

@@ -7,16 +7,17 @@ package render
 import (
 	"fmt"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"golang.org/x/term"
 
 	"github.com/openclaw-security/bus/proto"
 )
 
-// Most runes shown of one foreign string.
+// Max runes shown of one foreign string.
 const (
 	maxTitle = 200
 	maxField = 120
@@ -24,8 +25,8 @@ const (
 
 // Style says how to render.
 type Style struct {
-	Colour bool
-	Zone   *time.Location // nil for UTC
+	Color bool
+	Zone  *time.Location // nil for UTC
 }
 
 // Line renders e as one line without its newline:
@@ -76,7 +77,7 @@ func (s Style) Card(e *proto.Event) string {
 			b.WriteString("\n" + indent + line)
 		}
 	}
-	b.WriteString("\n" + indent + s.dim("id "+e.ID))
+	b.WriteString("\n" + indent + s.dim("id "+Clean(e.ID, maxField)))
 	return b.String()
 }
 
@@ -217,26 +218,47 @@ func joinNonEmpty(parts []string, separator string) string {
 	return strings.Join(kept, separator)
 }
 
-// Clean makes foreign text fit for one line of a terminal: everything that is
-// not printable, or that changes the direction or the look of what stands
-// around it, becomes a space or vanishes, and what is over limit runes is cut
-// with an ellipsis.
-func Clean(text string, limit int) string {
-	var b strings.Builder
-	n := 0
-	for _, r := range text {
-		switch {
-		case r == utf8.RuneError || unicode.IsControl(r) || unicode.IsSpace(r):
-			r = ' '
-		case unicode.In(r, unicode.Cf, unicode.Co, unicode.Cs) || !unicode.IsPrint(r):
-			continue // bidi overrides, zero-width, tags, private use
-		}
-		if n == limit {
-			b.WriteString("…")
-			break
-		}
-		b.WriteRune(r)
-		n++
+// ANSI select-graphic-rendition sequences (ECMA-48, 8.3.117).
+const (
+	reset = "\x1b[0m"
+	bold  = "\x1b[1m"
+	dim   = "\x1b[2m"
+)
+
+func severityColor(s proto.Severity) string {
+	switch s {
+	case proto.SeverityCritical:
+		return "\x1b[1;97;41m" // white on red
+	case proto.SeverityHigh:
+		return "\x1b[1;31m"
+	case proto.SeverityMedium:
+		return "\x1b[33m"
+	case proto.SeverityLow:
+		return "\x1b[36m"
+	default:
+		return dim
 	}
-	return strings.TrimSpace(b.String())
+}
+
+func (s Style) severity(v proto.Severity, text string) string {
+	return s.paint(severityColor(v), text)
+}
+func (s Style) bold(text string) string { return s.paint(bold, text) }
+func (s Style) dim(text string) string  { return s.paint(dim, text) }
+
+func (s Style) paint(color, text string) string {
+	if !s.Color {
+		return text
+	}
+	return color + text + reset
+}
+
+// IsTerminal reports whether a person is looking at f.
+func IsTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
+// ForFile is the style to write to f with: local time, and color only on a
+// terminal whose user has not set NO_COLOR (https://no-color.org).
+func ForFile(f *os.File, lookupEnv func(string) (string, bool)) Style {
+	noColor, _ := lookupEnv("NO_COLOR")
+	return Style{Color: noColor == "" && IsTerminal(f), Zone: time.Local}
 }

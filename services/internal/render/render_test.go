@@ -61,11 +61,11 @@ func TestCardOfProcess(t *testing.T) {
 	}
 }
 
-func TestColourOnlyWhenAsked(t *testing.T) {
+func TestColorOnlyWhenAsked(t *testing.T) {
 	if s := (Style{}).Line(attack()) + (Style{}).Card(attack()); strings.Contains(s, "\x1b") {
 		t.Errorf("escape sequence without colour: %q", s)
 	}
-	if s := (Style{Colour: true}).Line(attack()); !strings.Contains(s, "\x1b[1;97;41mCRITICAL\x1b[0m") {
+	if s := (Style{Color: true}).Line(attack()); !strings.Contains(s, "\x1b[1;97;41mCRITICAL\x1b[0m") {
 		t.Errorf("no colour: %q", s)
 	}
 }
@@ -83,7 +83,7 @@ func TestForeignTextCannotForgeALine(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := attack()
-			e.Title, e.Source, e.Rule.ID, e.HTTP.Path = hostile, hostile, hostile, hostile
+			e.ID, e.Title, e.Source, e.Rule.ID, e.HTTP.Path = hostile, hostile, hostile, hostile, hostile
 			e.Process = &proto.Process{Name: hostile, Args: []string{hostile}}
 			line, card := Style{}.Line(e), Style{}.Card(e)
 			if n := strings.Count(card, "\n"); n != 5 {
@@ -104,5 +104,20 @@ func TestCleanCuts(t *testing.T) {
 	}
 	if got := Clean("ääää", 4); got != "ääää" {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestEscape(t *testing.T) {
+	for text, want := range map[string]string{
+		"{\"a\":\"ä → 漢\"}\n": "{\"a\":\"ä → 漢\"}\n",
+		"\x1b[2J\a\r\t\x7f":   "\\u001b[2J\\u0007\\u000d\\u0009\\u007f",
+		"\u009b2J\u0085":      "\\u009b2J\\u0085",
+		"\u202e\u200b\u2028":  "\\u202e\\u200b\\u2028",
+		"\U000e0001":          "\\udb40\\udc01",
+		"a\xff\x9bb":          "a\ufffd\ufffdb",
+	} {
+		if got := Escape(text); got != want {
+			t.Errorf("%q becomes %q, want %q", text, got, want)
+		}
 	}
 }

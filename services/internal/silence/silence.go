@@ -33,8 +33,8 @@ type Silence struct {
 	By      string    `json:"by,omitempty"` // who set it
 	Created time.Time `json:"created"`
 	// Until is when it ends; zero for when it is removed. One without an end
-	// does not hold critical alerts back: nobody is to be blind for good because
-	// of a silence that was forgotten.
+	// does not hold critical alerts back: a forgotten silence must not hide them
+	// for good.
 	Until time.Time `json:"until,omitzero"`
 }
 
@@ -96,7 +96,7 @@ type matcher struct {
 }
 
 // Compile makes a list ready. A silence that cannot be compiled holds nothing
-// back; the error tells of it.
+// back; the error names it.
 func Compile(l List) (*Set, error) {
 	set := &Set{}
 	var errs []error

@@ -12,8 +12,8 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
-	"github.com/openclaw-security/bus/services/internal/bustest"
 	"github.com/openclaw-security/bus/services/internal/silence"
+	"github.com/openclaw-security/bus/services/testing/bustest"
 )
 
 var now = time.Date(2026, 11, 22, 7, 9, 3, 0, time.UTC)
@@ -150,5 +150,68 @@ func TestStore(t *testing.T) {
 	refused := errors.New("no")
 	if err := silence.Change(context.Background(), operator, func(silence.List) (silence.List, error) { return nil, refused }); !errors.Is(err, refused) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A keeper follows what is stored, and goes on with what it knows while the bus is
+// absent.
+func TestKeeperFollows(t *testing.T) {
+	b := bustest.Start(t)
+	operator := b.Conn(t, bus.RoleOperator)
+	set := func(l silence.List) {
+		t.Helper()
+		bustest.Eventually(t, "the silences are stored", func() bool {
+			err := silence.Change(t.Context(), operator, func(silence.List) (silence.List, error) { return l, nil })
+			if err != nil && !errors.Is(err, bus.ErrNotConnected) {
+				t.Fatal(err)
+			}
+			return err == nil
+		})
+	}
+	one, err := silence.New("true", "", "", now, now.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	set(silence.List{one})
+	keeper := silence.NewKeeper(b.Conn(t, bus.RoleNotifier), bustest.Log(t))
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- keeper.Run(ctx) }()
+	silenced := func() bool {
+		_, silenced := keeper.Match(proto.SeverityHigh, payload(proto.SeverityHigh, "x"), now)
+		return silenced
+	}
+	bustest.Eventually(t, "what was stored before is in force", silenced)
+	set(nil)
+	bustest.Eventually(t, "the silence is not in force any more", func() bool { return !silenced() })
+	set(silence.List{one})
+	bustest.Eventually(t, "it is in force again", silenced)
+	b.Stop(t)
+	if !silenced() {
+		t.Error("not in force without a bus")
+	}
+	b.Restart(t)
+	if !silenced() {
+		t.Error("not in force after a restart")
+	}
+	set(nil)
+	bustest.Eventually(t, "the silence is not in force any more", func() bool { return !silenced() })
+
+	// What cannot be read changes nothing.
+	set(silence.List{one})
+	bustest.Eventually(t, "it is in force again", silenced)
+	_, revision, err := operator.Get(t.Context(), proto.KeySilences)
+	if err == nil {
+		_, err = operator.Put(t.Context(), proto.KeySilences, []byte("{broken"), revision)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := keeper.Refresh(t.Context()); err == nil || !silenced() {
+		t.Errorf("read something broken: %v", err)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("the keeper ended with %v", err)
 	}
 }

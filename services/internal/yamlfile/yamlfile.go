@@ -38,7 +38,7 @@ func Parse(name string, data []byte, read func(f *File, root Node)) error {
 	case err != nil:
 		f.syntax(err)
 	case len(parsed.Docs) != 1 || parsed.Docs[0].Body == nil:
-		f.faults = append(f.faults, &config.Fault{Err: fmt.Errorf("%s: is no single YAML document", name)})
+		f.faults = append(f.faults, &config.Fault{Err: fmt.Errorf("%s: is not a single YAML document", name)})
 	default:
 		read(f, parsed.Docs[0].Body)
 	}

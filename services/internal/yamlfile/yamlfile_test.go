@@ -65,8 +65,8 @@ func TestFaults(t *testing.T) {
 		{"tag", "map: !!map\n  a: b\n", []string{`f.yaml:1:6: map: must be a mapping, not a tag`}},
 		{"merge key", "map:\n  <<: {a: b}\n", []string{`f.yaml:2:3: map.<<: must have a text for a key`}},
 		{"syntax", "name: [a\n", []string{`f.yaml:1:7: sequence end token ']' not found`}},
-		{"nothing", "# only this\n", []string{`f.yaml: is no single YAML document`}},
-		{"two documents", "name: a\n---\nname: b\n", []string{`f.yaml: is no single YAML document`}},
+		{"nothing", "# only this\n", []string{`f.yaml: is not a single YAML document`}},
+		{"two documents", "name: a\n---\nname: b\n", []string{`f.yaml: is not a single YAML document`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := read(test.text)

@@ -5,13 +5,9 @@ import (
 	"os"
 
 	"github.com/openclaw-security/bus/services/auditor"
-	"github.com/openclaw-security/bus/services/internal/daemon"
+	"github.com/openclaw-security/bus/services/internal/service"
 )
 
 func main() {
-	os.Exit(daemon.Program[auditor.Config]{
-		Name:     "auditor",
-		Synopsis: "keep a log of LLM requests that proves itself",
-		Run:      auditor.Run,
-	}.Main(os.Args[1:]))
+	os.Exit(service.Main(auditor.Spec(), auditor.Run, os.Args[1:]))
 }

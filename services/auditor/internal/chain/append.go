@@ -23,12 +23,12 @@ const (
 )
 
 // Append puts records, at most [MaxBatch] and [MaxBatchBytes], at the end of the
-// log, gives them their Seq, and returns when they are on the disk. It keeps
-// nothing of them. The error wraps [ErrNoSpace], [ErrInvalid] or [ErrClosed];
-// otherwise there were too many or the file system has failed. In no case of error
-// is there anything of the records in the log, and a later Append may go better.
+// log, sets their Seq, and returns when they are on the disk. It does not retain
+// them. The error wraps [ErrNoSpace], [ErrInvalid] or [ErrClosed]; otherwise there
+// were too many or the file system has failed. After an error none of the records is
+// in the log, and a later Append may succeed.
 //
-// It does not ask whether a record is in the log already: see [Log.Missing].
+// It does not check whether a record is in the log already: see [Log.Missing].
 func (l *Log) Append(records []Record) error {
 	if len(records) == 0 {
 		return nil
@@ -79,7 +79,7 @@ func (l *Log) append(records []Record) error {
 		r := &records[i]
 		r.Seq = l.head.Seq + uint64(i) + 1
 		l.newest().stream.add(r.StreamSeq)
-		l.seen.add(r.ID)
+		l.dedup.add(r.ID)
 	}
 	last := &records[len(records)-1]
 	head.Hash, head.ID, head.StreamSeq, head.Stored = line, last.ID, last.StreamSeq, last.Stored.UTC()
@@ -87,7 +87,7 @@ func (l *Log) append(records []Record) error {
 	return nil
 }
 
-// makeReady does what has to be done before there can be more records.
+// makeReady signs and begins a segment where that is due before more records.
 func (l *Log) makeReady() error {
 	if l.head.Seq-l.signed.Seq >= signEvery {
 		if err := l.sign(); err != nil {
@@ -95,7 +95,7 @@ func (l *Log) makeReady() error {
 		}
 	}
 	if l.active != nil && l.full() {
-		if err := l.finish(); err != nil {
+		if err := l.closeSegment(); err != nil {
 			return err
 		}
 	}
@@ -117,9 +117,9 @@ func (l *Log) full() bool {
 
 func day(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
 
-// finish closes the segment. The checkpoint comes first, so that the ledger never
+// closeSegment closes the newest segment. The checkpoint comes first, so that the ledger never
 // ends before a footer.
-func (l *Log) finish() error {
+func (l *Log) closeSegment() error {
 	if err := l.sign(); err != nil {
 		return err
 	}
@@ -151,8 +151,7 @@ func (l *Log) finish() error {
 	return l.condense()
 }
 
-// begin makes the next segment, or the first. It appears with its header, so that
-// there is never one without.
+// begin makes the next segment, or the first. The file appears with its header in it.
 func (l *Log) begin() error {
 	h := &header{
 		Version:   version,
@@ -183,7 +182,7 @@ func (l *Log) begin() error {
 	}
 	l.active = &t
 	l.segments = append(l.segments, segment{number: h.Segment, firstSeq: h.FirstSeq, created: h.Created, header: hashLine(text)})
-	l.seen.begin(h.Segment, l.limits.recent)
+	l.dedup.begin(h.Segment, l.limits.recent)
 	l.line = hashLine(text)
 	if h.Segment == 1 {
 		l.head.Log, l.head.Hash = h.Log, l.line

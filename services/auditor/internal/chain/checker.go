@@ -3,13 +3,15 @@ package chain
 import (
 	"bytes"
 	"crypto/ed25519"
+	"fmt"
+	"strings"
 )
 
 // checker follows the chain from line to line, through one segment after the
-// other, and tells every fault. After a fault it goes on from what it has found.
+// other, and reports every corruption. After one it goes on from what it has read.
 type checker struct {
-	key   ed25519.PublicKey // nil if signatures do not matter
-	fault func(*Fault)
+	key        ed25519.PublicKey // nil if signatures do not matter
+	corruption func(*Corruption)
 
 	log    string // the log's id; empty until the first header
 	linked bool   // prev and seq are known: nothing is missing before
@@ -26,7 +28,7 @@ type checker struct {
 	ends    []byte // the lines of header and footer
 }
 
-// stage is what of a segment has been read.
+// stage is how far a segment has been read.
 type stage int
 
 const (
@@ -73,7 +75,7 @@ func (c *checker) follow(l line) {
 		if at.file == "" {
 			at = l.place
 		}
-		c.fault(at.differs("the line's hash is not the one that the next line holds: one of the two has been altered, or what was between them is missing", l.prev, c.prev))
+		c.corruption(at.differs("the line's hash is not the one that the next line holds: one of the two has been altered, or what was between them is missing", l.prev, c.prev))
 	}
 	c.linked, c.prev, c.last = true, l.hash, l.place
 }
@@ -81,23 +83,23 @@ func (c *checker) follow(l line) {
 func (c *checker) headerLine(l line) {
 	h := l.frame.Header
 	if c.stage != stageStart {
-		c.fault(l.fault("a header stands behind the beginning of the segment"))
+		c.corruption(l.corruption("a header is not at the beginning of the segment"))
 		return
 	}
 	if h.Segment != c.segment {
-		c.fault(l.differs("the header is that of another segment", c.segment, h.Segment))
+		c.corruption(l.differs("the header is that of another segment", c.segment, h.Segment))
 	}
 	if h.Version != version {
-		c.fault(l.differs("the segment has another format version", version, h.Version))
+		c.corruption(l.differs("the segment has another format version", version, h.Version))
 	}
 	if c.log != "" && h.Log != c.log {
-		c.fault(l.differs("the segment belongs to another log", c.log, h.Log))
+		c.corruption(l.differs("the segment belongs to another log", c.log, h.Log))
 	}
 	if c.key != nil && !bytes.Equal(h.PublicKey, c.key) {
-		c.fault(l.fault("the segment names another public key"))
+		c.corruption(l.corruption("the segment names another public key"))
 	}
 	if c.linked && h.FirstSeq != c.seq+1 {
-		c.fault(l.differs("the segment does not begin with the record behind the last one", c.seq+1, h.FirstSeq))
+		c.corruption(l.differs("the segment does not begin with the record behind the last one", c.seq+1, h.FirstSeq))
 	}
 	if c.log == "" {
 		c.log = h.Log
@@ -114,15 +116,15 @@ func (c *checker) headerLine(l line) {
 func (c *checker) recordLine(l line) {
 	switch {
 	case c.stage == stageStart:
-		c.fault(l.fault("a record stands where the segment's header belongs"))
+		c.corruption(l.corruption("a record is where the segment's header should be"))
 		c.stage = stageLines
 	case c.stage != stageLines:
-		c.fault(l.fault("a record stands behind the segment's footer"))
+		c.corruption(l.corruption("a record is behind the segment's footer"))
 	case c.form == stub:
-		c.fault(l.fault("a record stands in a stub"))
+		c.corruption(l.corruption("a record is in a stub"))
 	case c.linked && l.seq != c.seq+1:
-		c.fault(l.differs("records are missing, doubled or exchanged", c.seq+1, l.seq))
-		c.linked = false // said once
+		c.corruption(l.differs("records are missing, doubled or exchanged", c.seq+1, l.seq))
+		c.linked = false // reported once
 	}
 	c.follow(l)
 	c.seq = max(c.seq, l.seq)
@@ -134,16 +136,16 @@ func (c *checker) footerLine(l line) {
 	l.seq = c.seq
 	switch {
 	case c.stage != stageLines:
-		c.fault(l.fault("a footer stands where none belongs"))
+		c.corruption(l.corruption("a footer is where none should be"))
 		return
 	case f.Segment != c.segment:
-		c.fault(l.differs("the footer is that of another segment", c.segment, f.Segment))
+		c.corruption(l.differs("the footer is that of another segment", c.segment, f.Segment))
 	case f.Header != c.header.hash:
-		c.fault(l.differs("the header is not the one that the footer was signed for", f.Header, c.header.hash))
+		c.corruption(l.differs("the header is not the one that the footer was signed for", f.Header, c.header.hash))
 	case f.FirstSeq != c.first:
-		c.fault(l.differs("the footer names another first record", c.first, f.FirstSeq))
+		c.corruption(l.differs("the footer names another first record", c.first, f.FirstSeq))
 	case f.LastSeq < f.FirstSeq, c.form != stub && f.LastSeq != c.seq:
-		c.fault(l.differs("the footer names another last record", c.seq, f.LastSeq))
+		c.corruption(l.differs("the footer names another last record", c.seq, f.LastSeq))
 	}
 	if c.form == stub {
 		c.linked = false // the lines that were between are meant to be missing
@@ -161,12 +163,12 @@ func (c *checker) removalLine(l line) {
 	l.seq = c.seq
 	switch {
 	case c.form != stub || c.stage != stageClosed:
-		c.fault(l.fault("a removal stands where none belongs"))
+		c.corruption(l.corruption("a removal is where none should be"))
 		return
 	case l.prev != c.prev:
-		c.fault(l.differs("the removal is not that of the footer before it", c.prev, l.prev))
+		c.corruption(l.differs("the removal is not that of the footer before it", c.prev, l.prev))
 	case r.Segment != c.segment:
-		c.fault(l.differs("the removal is that of another segment", c.segment, r.Segment))
+		c.corruption(l.differs("the removal is that of another segment", c.segment, r.Segment))
 	}
 	c.checkSignature(l)
 	c.stage = stageRemoved
@@ -177,7 +179,7 @@ func (c *checker) checkSignature(l line) {
 		return
 	}
 	if err := l.frame.verify(c.key); err != nil {
-		c.fault(l.fault(err.Error()))
+		c.corruption(l.corruption(err.Error()))
 	}
 }
 
@@ -186,12 +188,59 @@ func (c *checker) end(final bool) {
 	whole := place{file: segmentFile{number: c.segment, form: c.form}.name()}
 	switch {
 	case c.stage == stageStart:
-		c.fault(whole.fault("the segment has no header"))
+		c.corruption(whole.corruption("the segment has no header"))
 		c.skip()
 	case c.form == stub && c.stage != stageRemoved:
-		c.fault(whole.fault("records were removed without a signed statement that retention did it"))
+		c.corruption(whole.corruption("records were removed without a signed statement that retention did it"))
 	case c.form == compressed && c.stage != stageClosed, c.stage == stageLines && !final:
-		c.fault(c.last.fault("the segment ends behind this line without a footer"))
+		c.corruption(c.last.corruption("the segment ends behind this line without a footer"))
 		c.skip()
 	}
+}
+
+// Corruption is something in a log that cannot be what was written there, and where.
+type Corruption struct {
+	File   string // name in the log's directory
+	Line   int    // from 1; 0 if the file as a whole is concerned
+	Offset int64  // of the line's first byte in the uncompressed file
+	Seq    uint64 // of the record concerned, or of the last good one before; 0 for none
+	Reason string // what is wrong, in a sentence
+	Want   string // what ought to be there, if that can be said
+	Got    string // what is there instead
+}
+
+// Error returns all of it in one line.
+func (f *Corruption) Error() string {
+	var b strings.Builder
+	b.WriteString(f.File)
+	if f.Line > 0 {
+		fmt.Fprintf(&b, " line %d (byte %d", f.Line, f.Offset)
+		if f.Seq > 0 {
+			fmt.Fprintf(&b, ", record %d", f.Seq)
+		}
+		b.WriteString(")")
+	}
+	fmt.Fprintf(&b, ": %s", f.Reason)
+	if f.Want != "" || f.Got != "" {
+		fmt.Fprintf(&b, ": want %s, got %s", f.Want, f.Got)
+	}
+	return b.String()
+}
+
+// place is where a line is.
+type place struct {
+	file   string
+	line   int
+	offset int64
+	seq    uint64
+}
+
+func (p place) corruption(reason string) *Corruption {
+	return &Corruption{File: p.file, Line: p.line, Offset: p.offset, Seq: p.seq, Reason: reason}
+}
+
+func (p place) differs(reason string, want, got any) *Corruption {
+	f := p.corruption(reason)
+	f.Want, f.Got = fmt.Sprint(want), fmt.Sprint(got)
+	return f
 }

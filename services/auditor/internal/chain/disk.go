@@ -76,6 +76,11 @@ func (t *tail) clean() error {
 	return nil
 }
 
+// tmpSuffix is that of a file which is not in place yet. The name is fixed, so that
+// the next Open removes what a crash has left of it, and after the rename the
+// directory is synced too: a segment must not be gone whose footer was acknowledged.
+// github.com/google/renameio/v2 (2.0.2) does neither: its names are random, and it
+// does not sync the directory.
 const tmpSuffix = ".tmp"
 
 // writeFile puts a small file in place, whole or not at all, and on the disk.
@@ -85,7 +90,7 @@ func writeFile(path string, content []byte) error {
 		return err
 	}
 	_, err = f.Write(content)
-	return finish(f, path, err)
+	return putInPlace(f, path, err)
 }
 
 // create puts a file with this content in place and leaves it open to grow. If
@@ -107,9 +112,9 @@ func (l *Log) create(name string, content []byte) (tail, error) {
 	return t, syncDir(l.dir)
 }
 
-// finish puts f, written under a temporary name, in place, unless err says that
-// writing it has failed.
-func finish(f file, path string, err error) error {
+// putInPlace renames f, written under a temporary name, and syncs the directory,
+// unless err says that writing it has failed.
+func putInPlace(f file, path string, err error) error {
 	if err == nil {
 		err = f.Sync()
 	}

@@ -99,27 +99,27 @@ func TestRewrite(t *testing.T) {
 		dir := copyLog(t, o.Dir)
 		ledger := read(t, dir, ledgerName)
 		rewrite(t, dir, forged, 5)
-		wantFault(t, verify1(t, dir), fileName(2, plain), 5) // its footer's signature
+		wantCorruption(t, verify1(t, dir), fileName(2, plain), 5) // its footer's signature
 		write(t, ledger, dir, ledgerName)
-		wantFault(t, verify1(t, dir), fileName(2, plain), 5)
+		wantCorruption(t, verify1(t, dir), fileName(2, plain), 5)
 	})
 	t.Run("without the key, the last segment", func(t *testing.T) {
 		dir := copyLog(t, o.Dir)
 		ledger := read(t, dir, ledgerName)
 		rewrite(t, dir, key, 8) // the same up to here
 		write(t, ledger, dir, ledgerName)
-		wantFault(t, verify1(t, dir), fileName(3, plain), 0)
+		wantCorruption(t, verify1(t, dir), fileName(3, plain), 0)
 	})
 	t.Run("with the key", func(t *testing.T) {
 		dir := copyLog(t, o.Dir)
 		rewrite(t, dir, key, 5)
 		if r := verify1(t, dir); !r.OK() {
-			t.Fatalf("the test's forgery is a bad one: %v", r.Faults)
+			t.Fatalf("the test's forgery is a bad one: %v", r.Corruptions)
 		}
 		r := verify1(t, dir, kept)
-		wantFault(t, r, fileName(3, plain), 0)
-		if r.Faults[0].Seq != kept.Seq {
-			t.Errorf("fault %+v", r.Faults[0])
+		wantCorruption(t, r, fileName(3, plain), 0)
+		if r.Corruptions[0].Seq != kept.Seq {
+			t.Errorf("corruption %+v", r.Corruptions[0])
 		}
 	})
 	t.Run("with another key and its public half", func(t *testing.T) {
@@ -129,7 +129,7 @@ func TestRewrite(t *testing.T) {
 		if r := verify1(t, alien.Dir); !r.OK() || !r.OwnKey {
 			t.Fatalf("%+v", r)
 		}
-		wantFault(t, verify1(t, alien.Dir, kept), "kept checkpoint 1", 0)
+		wantCorruption(t, verify1(t, alien.Dir, kept), "kept checkpoint 1", 0)
 		r, err := Verify(t.Context(), alien.Dir, VerifyOptions{PublicKey: key.Public().(ed25519.PublicKey)})
 		if err != nil || r.OK() || r.OwnKey {
 			t.Errorf("%+v, %v", r, err)
@@ -157,21 +157,21 @@ func TestRollBack(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	if r := verify1(t, back, early); !r.OK() {
-		t.Errorf("%v", r.Faults)
+		t.Errorf("%v", r.Corruptions)
 	}
 	r := verify1(t, back, late, early)
-	wantFault(t, r, fileName(2, plain), 0)
-	if f := r.Faults[0]; f.Want != "7" || f.Got != "5" || f.Seq != 5 {
-		t.Errorf("fault %+v", f)
+	wantCorruption(t, r, fileName(2, plain), 0)
+	if f := r.Corruptions[0]; f.Want != "7" || f.Got != "5" || f.Seq != 5 {
+		t.Errorf("corruption %+v", f)
 	}
 	// Going on from the copy makes another log of it.
 	l = mustOpen(t, options(back))
 	mustAppend(t, l, records(16, 20)...)
 	mustClose(t, l)
 	if r := verify1(t, back); !r.OK() {
-		t.Errorf("%v", r.Faults)
+		t.Errorf("%v", r.Corruptions)
 	}
-	wantFault(t, verify1(t, back, late), fileName(2, plain), 5)
+	wantCorruption(t, verify1(t, back, late), fileName(2, plain), 5)
 }
 
 // TestUnsignedTail forges what nobody has signed: it is seen as unsigned, and
@@ -200,9 +200,9 @@ func TestUnsignedTail(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	many := forge(MaxUnsigned + 1)
-	wantFault(t, verify1(t, many), fileName(1, plain), 0)
-	var fault *Fault
-	if _, err := Open(options(many)); !errors.As(err, &fault) {
+	wantCorruption(t, verify1(t, many), fileName(1, plain), 0)
+	var corruption *Corruption
+	if _, err := Open(options(many)); !errors.As(err, &corruption) {
 		t.Errorf("opened: %v", err)
 	}
 }
@@ -272,7 +272,7 @@ func TestCheckpoint(t *testing.T) {
 		if c.Verify(key) == nil {
 			t.Errorf("the signature covers no %s", name)
 		}
-		wantFault(t, verify1(t, o.Dir, c), "kept checkpoint 1", 0)
+		wantCorruption(t, verify1(t, o.Dir, c), "kept checkpoint 1", 0)
 	}
 	mustClose(t, l)
 	if _, err := l.Checkpoint(); !errors.Is(err, ErrClosed) {
@@ -280,12 +280,12 @@ func TestCheckpoint(t *testing.T) {
 	}
 }
 
-func TestFaultText(t *testing.T) {
+func TestCorruptionText(t *testing.T) {
 	f := place{"00000002.jsonl", 12, 4711, 123}.differs("the chain breaks", 1, 2)
 	if got, want := f.Error(), "00000002.jsonl line 12 (byte 4711, record 123): the chain breaks: want 1, got 2"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	if got := (place{file: "a"}).fault("b").Error(); strings.Contains(got, "line") {
+	if got := (place{file: "a"}).corruption("b").Error(); strings.Contains(got, "line") {
 		t.Error(got)
 	}
 }

@@ -3,6 +3,8 @@ package chain
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -10,7 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// version is that of the format, told in every header.
+// version is that of the format, in every header.
 const version = 1
 
 // header begins a segment.
@@ -22,11 +24,11 @@ type header struct {
 	Created   time.Time `json:"created"`
 	PublicKey []byte    `json:"public_key"`
 	// Before is what the segment before holds. It stands here, at the beginning of
-	// a file, so that nobody has to uncompress that segment to learn it.
+	// a file, so that it can be read without uncompressing that segment.
 	Before streamRange `json:"before"`
 }
 
-// streamRange is from the least to the greatest stream sequence of a segment's
+// streamRange is from the min to the max stream sequence of a segment's
 // records; both are 0 if it has none.
 type streamRange struct {
 	First uint64 `json:"stream_first"`
@@ -73,7 +75,7 @@ type frame struct {
 
 var (
 	errNotFrame     = errors.New("the line is neither a header nor a record nor a footer")
-	errNotCanonical = errors.New("the line says something in another way than the log does")
+	errNotCanonical = errors.New("the line is not encoded as the log encodes it")
 	errSignature    = errors.New("the signature does not hold")
 )
 
@@ -162,4 +164,60 @@ func (f *frame) verify(key ed25519.PublicKey) error {
 	default:
 		return errSignature
 	}
+}
+
+// Hash is the SHA-256 of a line of the log, newline included. Its text is 64
+// lower-case hex digits.
+type Hash [sha256.Size]byte
+
+const hexHash = 2 * sha256.Size
+
+func hashLine(line []byte) Hash { return sha256.Sum256(line) }
+
+// String returns the hex digits.
+func (h Hash) String() string { return hex.EncodeToString(h[:]) }
+
+// MarshalText returns the hex digits.
+func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+
+// UnmarshalText accepts exactly what MarshalText returns.
+func (h *Hash) UnmarshalText(text []byte) error {
+	if len(text) != hexHash {
+		return fmt.Errorf("a hash of %d characters, want %d", len(text), hexHash)
+	}
+	for _, c := range text {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return fmt.Errorf("the character %q in a hash", c)
+		}
+	}
+	_, err := hex.Decode(h[:], text)
+	return err
+}
+
+// Checkpoint is a signed statement that the log of this id had, at this time,
+// Head as the hash of its record Seq, and with it everything before. A copy that
+// is kept elsewhere shows at any later time whether the log has been rewritten or set
+// back, even by somebody who has the key.
+//
+// The signature is over the JSON of the checkpoint without the signature. A
+// checkpoint that is sent as JSON and read again is the same.
+type Checkpoint struct {
+	Log       string    `json:"log"`
+	Seq       uint64    `json:"seq"`        // 0 for a log without records
+	Head      Hash      `json:"head"`       // then of the first segment's header
+	Time      time.Time `json:"time"`       // when it was signed, UTC
+	PublicKey []byte    `json:"public_key"` // Ed25519, 32 bytes
+	Signature []byte    `json:"signature,omitempty"`
+}
+
+// Verify checks the signature with key, not with the key that the checkpoint
+// names: anybody can sign with a key of their own.
+func (c Checkpoint) Verify(key ed25519.PublicKey) error {
+	return verify(key, &c, &c.Signature)
+}
+
+func parseCheckpoint(line []byte) (Checkpoint, error) {
+	var c Checkpoint
+	err := decode(line, &c)
+	return c, err
 }

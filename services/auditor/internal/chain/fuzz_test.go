@@ -42,13 +42,13 @@ func FuzzSegment(f *testing.F) {
 		}
 		var last uint64
 		for r, err := range Scan(dir, 1) {
-			var fault *Fault
+			var corruption *Corruption
 			switch {
 			case err == nil && r.Seq <= last:
 				t.Errorf("record %d behind record %d", r.Seq, last)
 			case err == nil:
 				last = r.Seq
-			case !errors.As(err, &fault):
+			case !errors.As(err, &corruption):
 				t.Errorf("error %v", err)
 			}
 		}
@@ -96,7 +96,7 @@ func FuzzCompressed(f *testing.F) {
 			write(t, packed, dir, fileName(1, compressed))
 			r := verify1(t, dir)
 			if same := i == 1 && bytes.Equal(content, whole); same != r.OK() && i == 1 {
-				t.Errorf("the same: %v, found: %v", same, r.Faults)
+				t.Errorf("the same: %v, found: %v", same, r.Corruptions)
 			}
 			if r.OK() {
 				wantLog(t, dir, records(1, 5))
@@ -121,7 +121,7 @@ func FuzzStub(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content []byte) {
 		write(t, content, o.Dir, fileName(1, stub))
 		if r := verify1(t, o.Dir); r.OK() != bytes.Equal(content, whole) {
-			t.Errorf("the same: %v, found: %v", bytes.Equal(content, whole), r.Faults)
+			t.Errorf("the same: %v, found: %v", bytes.Equal(content, whole), r.Corruptions)
 		}
 	})
 }

@@ -104,7 +104,7 @@ func numbered(rs []Record) []Record {
 }
 
 // wantLog checks that the log in dir holds these records and is as it should be.
-func wantLog(t testing.TB, dir string, want []Record) Report {
+func wantLog(t testing.TB, dir string, want []Record) Result {
 	t.Helper()
 	got, errs := scanAll(dir, 1)
 	if len(errs) > 0 {
@@ -115,7 +115,7 @@ func wantLog(t testing.TB, dir string, want []Record) Report {
 	}
 	r := verify1(t, dir)
 	if !r.OK() {
-		t.Fatalf("verifying: %v", r.Faults)
+		t.Fatalf("verifying: %v", r.Corruptions)
 	}
 	if r.Records != uint64(len(want)) || r.Last != uint64(len(want)) {
 		t.Fatalf("verified %d records to %d, want %d", r.Records, r.Last, len(want))
@@ -123,7 +123,7 @@ func wantLog(t testing.TB, dir string, want []Record) Report {
 	return r
 }
 
-func verify1(t testing.TB, dir string, kept ...Checkpoint) Report {
+func verify1(t testing.TB, dir string, kept ...Checkpoint) Result {
 	t.Helper()
 	r, err := Verify(t.Context(), dir, VerifyOptions{Checkpoints: kept})
 	if err != nil {

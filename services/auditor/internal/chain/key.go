@@ -72,8 +72,8 @@ func readPEM(path, kind string) ([]byte, error) {
 	return block.Bytes, nil
 }
 
-// loadKey reads the key, or makes one if there is none and there may be a new
-// one, which is so as long as there is no log. The public key goes into dir.
+// loadKey reads the key. If there is none, it makes one if mayCreate is set: as long
+// as there is no log. The public key goes into dir.
 func loadKey(path, dir string, mayCreate bool) (ed25519.PrivateKey, error) {
 	key, err := readPrivateKey(path)
 	if errors.Is(err, fs.ErrNotExist) && mayCreate {
@@ -97,8 +97,8 @@ func createKey(path string) (ed25519.PrivateKey, error) {
 	return key, writeFile(path, pem.EncodeToMemory(&pem.Block{Type: pemPrivate, Bytes: der}))
 }
 
-// writePublicKey leaves a file that is already there alone, whatever it holds:
-// the auditor does not trust it, and it may be evidence.
+// writePublicKey does not touch a file that is already there: the auditor does not
+// trust its content, and it may be evidence.
 func writePublicKey(path string, key ed25519.PrivateKey) error {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err

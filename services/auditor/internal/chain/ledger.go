@@ -25,7 +25,7 @@ const (
 // readLedger gives each the checkpoints in dir with their places, or what is wrong
 // with a line, and returns the offset behind the last whole one. A line without an
 // end is what a crash has left, or is being written.
-func readLedger(dir string, each func(place, Checkpoint, *Fault)) (end int64, err error) {
+func readLedger(dir string, each func(place, Checkpoint, *Corruption)) (end int64, err error) {
 	f, err := os.Open(filepath.Join(dir, ledgerName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
@@ -41,17 +41,17 @@ func readLedger(dir string, each func(place, Checkpoint, *Fault)) (end int64, er
 		switch {
 		case err == nil:
 			c, err := parseCheckpoint(text)
-			var fault *Fault
+			var corruption *Corruption
 			if err != nil {
-				fault = at.fault(err.Error())
+				corruption = at.corruption(err.Error())
 			}
-			each(at, c, fault)
+			each(at, c, corruption)
 			at.line++
 			at.offset += int64(len(text))
 		case errors.Is(err, io.EOF):
 			return at.offset, nil
 		case errors.Is(err, bufio.ErrBufferFull):
-			return 0, at.fault(errLineTooLong.Error())
+			return 0, at.corruption(errLineTooLong.Error())
 		default:
 			return 0, err
 		}
@@ -78,24 +78,24 @@ func sameFile(a, b fs.FileInfo) bool {
 // newest returns the last checkpoint of the ledger, whose signature has to hold,
 // and where the file's last whole line ends. There may be none.
 func newest(dir string, key ed25519.PublicKey) (last *Checkpoint, end int64, err error) {
-	var fault *Fault
+	var corruption *Corruption
 	var at place
-	end, err = readLedger(dir, func(p place, c Checkpoint, f *Fault) {
+	end, err = readLedger(dir, func(p place, c Checkpoint, f *Corruption) {
 		at, last = p, &c
-		if fault == nil {
-			fault = f
+		if corruption == nil {
+			corruption = f
 		}
 	})
 	switch {
 	case err != nil:
 		return nil, 0, err
-	case fault != nil:
-		return nil, 0, fault
+	case corruption != nil:
+		return nil, 0, corruption
 	case last == nil:
 		return nil, end, nil
 	}
 	if err := last.Verify(key); err != nil {
-		return nil, 0, at.fault(err.Error())
+		return nil, 0, at.corruption(err.Error())
 	}
 	return last, end, nil
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Bounds of what one [Log.Append] takes.
+// Bounds of one [Log.Append].
 const (
 	MaxPayload    = 8 << 20  // bytes of a record's payload
 	MaxID         = 128      // characters of a record's id
@@ -92,7 +92,7 @@ func appendRecord(b []byte, prev Hash, r *Record) []byte {
 	return append(b, '}', '\n')
 }
 
-// oneLineJSON reports whether a payload can stand in a line as it is.
+// oneLineJSON reports whether a payload can be in a line as it is.
 func oneLineJSON(payload []byte) bool {
 	for _, c := range payload {
 		if c == '\n' {
@@ -107,7 +107,7 @@ var (
 	errNotTime   = errors.New("the time is not in UTC and RFC 3339 as the log writes it")
 )
 
-// parseRecord takes exactly the lines that appendRecord writes, but for the
+// parseRecord accepts exactly the lines that appendRecord writes, but for the
 // payload's JSON, which only the chain vouches for. The record's payload is a
 // part of line.
 func parseRecord(line []byte) (prev Hash, r Record, err error) {
@@ -156,7 +156,7 @@ func (p *fields) literal(s string) {
 	}
 }
 
-// quoted takes what stands before the next quote, which it leaves.
+// quoted takes what is before the next quote, and leaves the quote.
 func (p *fields) quoted() []byte {
 	for i := 0; i < len(p.rest) && i <= MaxID; i++ {
 		if p.rest[i] == '"' {
@@ -168,7 +168,7 @@ func (p *fields) quoted() []byte {
 }
 
 func (p *fields) number() uint64 {
-	const digits = 20 // of the greatest
+	const digits = 20 // of the max
 	i := 0
 	for i < len(p.rest) && i <= digits && p.rest[i] >= '0' && p.rest[i] <= '9' {
 		i++

@@ -2,7 +2,10 @@ package chain
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"iter"
 	"slices"
 )
@@ -13,8 +16,8 @@ import (
 // auditor may be writing, and records that it is just appending may be among them.
 //
 // A record is yielded when the line behind it has confirmed it; only the log's last
-// one is taken at its word. In the place of what does not fit comes a [*Fault],
-// behind which Scan goes on if the loop does. Any other error ends it. Signatures
+// one is unconfirmed. What does not fit is yielded as a [*Corruption], behind which
+// Scan goes on if the loop does. Any other error ends it. Signatures
 // are not looked at: that is for [Verify].
 //
 // A record's payload is the caller's to keep. To reach a record, Scan reads its
@@ -42,7 +45,7 @@ func (s *scan) run(dir string) error {
 		return err
 	}
 	c := newChecker(nil)
-	c.fault = func(f *Fault) {
+	c.corruption = func(f *Corruption) {
 		s.waiting = nil
 		s.give(Record{}, f)
 	}
@@ -51,7 +54,7 @@ func (s *scan) run(dir string) error {
 		meter:   untilDone(context.Background()),
 		checker: c,
 		before:  func(l line) { s.confirm(c.confirms(l)) },
-		after:   s.keep,
+		after:   s.hold,
 	}
 	files = current(files)
 	first := s.first(dir, files)
@@ -73,7 +76,7 @@ func (s *scan) first(dir string, files []segmentFile) uint64 {
 	for _, f := range slices.Backward(files[1:]) {
 		h, err := readHeader(dir, f.number)
 		if err != nil {
-			break // whatever is wrong will show
+			break // the walk reports what is wrong
 		}
 		if h.frame.Header.FirstSeq <= s.from {
 			return f.number
@@ -97,8 +100,8 @@ func (s *scan) confirm(is bool) {
 	s.waiting = nil
 }
 
-// keep lets a record wait, unless it stands where none belongs or has been yielded.
-func (s *scan) keep(l line) {
+// hold lets a record wait, unless it is where none should be or has been yielded.
+func (s *scan) hold(l line) {
 	c := s.walker.checker
 	if l.frame != nil || l.seq < s.from || l.seq <= s.last || c.stage != stageLines || c.form == stub {
 		return
@@ -106,4 +109,87 @@ func (s *scan) keep(l line) {
 	r := l.record
 	r.Payload = slices.Clone(r.Payload)
 	s.waiting = &r
+}
+
+// walker reads segments one after the other through a checker, and goes on behind
+// every corruption.
+type walker struct {
+	dir     string
+	meter   meter
+	checker *checker
+	before  func(line) // sees a line before the checker does
+	after   func(line) // and after it
+
+	stopped bool   // set it to end the walk
+	clean   bool   // the checker has found no corruption in the line
+	torn    *place // where the log's last line begins, if it has no end
+}
+
+// unreadable reports a corruption that is not the checker's.
+func (w *walker) unreadable(f *Corruption) {
+	w.checker.skip()
+	w.checker.corruption(f)
+}
+
+// run reads the segments from first to last, and of the last no more than was there
+// when it was listed: an auditor may be writing. The error is the meter's, or that
+// of opening a file.
+func (w *walker) run(first uint64, last segmentFile) error {
+	corruption := w.checker.corruption
+	w.checker.corruption = func(f *Corruption) {
+		w.clean = false
+		corruption(f)
+	}
+	for number := first; number <= last.number && !w.stopped; number++ {
+		s, err := openSegment(w.dir, number, w.meter)
+		if errors.Is(err, fs.ErrNotExist) {
+			w.unreadable(place{file: fileName(number, plain)}.corruption("the segment is missing"))
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if number == last.number && last.form == plain {
+			s.form, s.Reader = plain, io.LimitReader(s.Reader, last.size)
+		}
+		err = w.segment(s, number == last.number)
+		s.close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *walker) segment(s *source, last bool) error {
+	w.checker.begin(s.segmentFile)
+	lines := newLineReader(s)
+	for !w.stopped {
+		at := lines.at
+		l, err := lines.next()
+		var corruption *Corruption
+		switch {
+		case err == nil:
+			w.before(l)
+			w.clean = true
+			w.checker.next(l)
+			w.after(l)
+		case errors.As(err, &corruption):
+			w.unreadable(corruption)
+		case errors.Is(err, io.EOF):
+			w.checker.end(last)
+			return nil
+		case errors.Is(err, errTorn) && last && s.form == plain && w.checker.stage == stageLines:
+			w.torn = &at
+			return nil
+		default:
+			if stop := w.meter(0); stop != nil {
+				return stop
+			}
+			at.seq = w.checker.seq
+			w.unreadable(at.corruption("the rest of the segment cannot be read: " + err.Error()))
+			return nil
+		}
+	}
+	return nil
 }

@@ -9,20 +9,20 @@ import (
 	"testing"
 )
 
-// wantFault checks that a fault was found at a place: a file and, unless it is 0,
+// wantCorruption checks that a corruption was found at a place: a file and, unless it is 0,
 // a line. The line before will do, because a hash and what it is of cannot be told
 // apart when they differ.
-func wantFault(t *testing.T, r Report, file string, line int) {
+func wantCorruption(t *testing.T, r Result, file string, line int) {
 	t.Helper()
 	if r.OK() {
 		t.Fatal("not detected")
 	}
-	for _, f := range r.Faults {
+	for _, f := range r.Corruptions {
 		if f.File == file && (line == 0 || f.Line == line || f.Line == line-1) {
 			return
 		}
 	}
-	t.Errorf("not located at %s line %d: %v", file, line, r.Faults)
+	t.Errorf("not located at %s line %d: %v", file, line, r.Corruptions)
 }
 
 // TestTamperLines alters lines of the middle segment of three.
@@ -89,7 +89,7 @@ func TestTamperLines(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			dir := copyLog(t, o.Dir)
 			write(t, bytes.Join(test.tamper(lines(t, dir, middle)), nil), dir, middle)
-			wantFault(t, verify1(t, dir), middle, test.line)
+			wantCorruption(t, verify1(t, dir), middle, test.line)
 			if got, errs := scanAll(dir, 1); errs == nil {
 				t.Error("Scan has seen nothing")
 			} else {
@@ -121,8 +121,8 @@ func TestTamperBits(t *testing.T) {
 			write(t, spoiled, o.Dir, name)
 			r := verify1(t, o.Dir)
 			// A line break that is gone, or has come, moves the lines behind it.
-			if r.OK() || !slices.ContainsFunc(r.Faults, func(f *Fault) bool { return f.File == name && f.Line >= line-1 && f.Line <= line+1 }) {
-				t.Fatalf("bit %d of byte %d of %s, in line %d: %v", i%8, i, name, line, r.Faults)
+			if r.OK() || !slices.ContainsFunc(r.Corruptions, func(f *Corruption) bool { return f.File == name && f.Line >= line-1 && f.Line <= line+1 }) {
+				t.Fatalf("bit %d of byte %d of %s, in line %d: %v", i%8, i, name, line, r.Corruptions)
 			}
 		}
 		write(t, whole, o.Dir, name)
@@ -144,8 +144,8 @@ func TestTruncate(t *testing.T) {
 		for size := range whole {
 			write(t, whole[:size], o.Dir, name)
 			r := verify1(t, o.Dir)
-			if r.OK() || !slices.ContainsFunc(r.Faults, func(f *Fault) bool { return f.File == name }) {
-				t.Fatalf("%s at byte %d: %v", name, size, r.Faults)
+			if r.OK() || !slices.ContainsFunc(r.Corruptions, func(f *Corruption) bool { return f.File == name }) {
+				t.Fatalf("%s at byte %d: %v", name, size, r.Corruptions)
 			}
 			if size%32 > 0 {
 				continue
@@ -176,7 +176,7 @@ func TestTamperCompressed(t *testing.T) {
 			undetected++
 			wantLog(t, o.Dir, records(1, 6))
 		} else {
-			wantFault(t, r, name, 0)
+			wantCorruption(t, r, name, 0)
 		}
 	}
 	if undetected > 16 {
@@ -184,10 +184,10 @@ func TestTamperCompressed(t *testing.T) {
 	}
 	for size := 0; size < len(whole); size += 3 {
 		write(t, whole[:size], o.Dir, name)
-		wantFault(t, verify1(t, o.Dir), name, 0)
+		wantCorruption(t, verify1(t, o.Dir), name, 0)
 	}
 	write(t, append(slices.Clone(whole), "more"...), o.Dir, name)
-	wantFault(t, verify1(t, o.Dir), name, 0)
+	wantCorruption(t, verify1(t, o.Dir), name, 0)
 }
 
 func TestTamperFiles(t *testing.T) {
@@ -251,7 +251,7 @@ func TestTamperFiles(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			dir := copyLog(t, o.Dir)
 			test.tamper(t, dir)
-			wantFault(t, verify1(t, dir), test.file, 0)
+			wantCorruption(t, verify1(t, dir), test.file, 0)
 		})
 	}
 }
@@ -271,17 +271,17 @@ func TestTamperStub(t *testing.T) {
 		spoiled := slices.Clone(whole)
 		spoiled[i] ^= 1 << (i % 8)
 		write(t, spoiled, o.Dir, name)
-		if r := verify1(t, o.Dir); r.OK() || !slices.ContainsFunc(r.Faults, func(f *Fault) bool { return f.File == name }) {
-			t.Fatalf("bit %d of byte %d: %v", i%8, i, r.Faults)
+		if r := verify1(t, o.Dir); r.OK() || !slices.ContainsFunc(r.Corruptions, func(f *Corruption) bool { return f.File == name }) {
+			t.Fatalf("bit %d of byte %d: %v", i%8, i, r.Corruptions)
 		}
 		if i%5 > 0 && i < len(whole)-5 {
 			continue
 		}
 		write(t, whole[:i], o.Dir, name)
-		if r := verify1(t, o.Dir); r.OK() || r.Faults[0].File != name {
-			t.Fatalf("until byte %d: %v", i, r.Faults)
+		if r := verify1(t, o.Dir); r.OK() || r.Corruptions[0].File != name {
+			t.Fatalf("until byte %d: %v", i, r.Corruptions)
 		}
 	}
 	write(t, read(t, o.Dir, fileName(1, stub)), o.Dir, name)
-	wantFault(t, verify1(t, o.Dir), name, 0)
+	wantCorruption(t, verify1(t, o.Dir), name, 0)
 }

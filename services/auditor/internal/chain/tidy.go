@@ -8,23 +8,25 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
 )
 
 // Tidy compresses the segments that have been closed and removes those that are to
-// be kept no longer. It works beside Append and is meant to be called every minute
-// or so; it ends early with ctx. After an error the log is good, and a later Tidy
-// goes on.
+// be kept no longer. It runs beside Append and is meant to be called about every
+// minute; it ends early with ctx. After an error the log is intact, and a later Tidy
+// continues.
 //
 // A segment that is not as it was written is not removed: it is evidence, and the
-// error wraps a [*Fault].
+// error wraps a [*Corruption].
 func (l *Log) Tidy(ctx context.Context) error {
 	l.tidying.Lock()
 	defer l.tidying.Unlock()
 	l.mu.Lock()
-	closed, segments, head := l.closed, l.segments[:len(l.segments):len(l.segments)], l.head.Seq
+	// A copy: Append goes on counting in the newest one.
+	closed, segments, head := l.closed, slices.Clone(l.segments), l.head.Seq
 	l.mu.Unlock()
 	if closed {
 		return ErrClosed
@@ -72,7 +74,7 @@ func (l *Log) compress(ctx context.Context, number uint64) error {
 		return err
 	}
 	err = compressTo(ctx, out, s)
-	if err := finish(out, path, err); err != nil {
+	if err := putInPlace(out, path, err); err != nil {
 		return err
 	}
 	return l.remove(number, plain)
@@ -119,7 +121,7 @@ func (l *Log) remove(number uint64, from form) error {
 	return syncDir(l.dir)
 }
 
-// retain removes the oldest segments as far as the options want it.
+// retain removes the oldest segments by the options KeepFor and KeepBytes.
 func (l *Log) retain(ctx context.Context, segments []segment, head uint64) error {
 	files, err := listSegments(l.dir)
 	if err != nil {
@@ -131,7 +133,7 @@ func (l *Log) retain(ctx context.Context, segments []segment, head uint64) error
 	}
 	now := l.now()
 	for _, f := range current(files) {
-		// The one with the last record stays: who opens the log goes on from it.
+		// The one with the last record stays: Open continues from it.
 		if f.number >= uint64(len(segments)) || segments[f.number].firstSeq > head {
 			break
 		}
@@ -164,7 +166,7 @@ func (l *Log) reduce(ctx context.Context, f segmentFile, reason string, now time
 		return err
 	}
 	if c.stage != stageClosed {
-		return c.last.fault("the segment ends behind this line without a footer")
+		return c.last.corruption("the segment ends behind this line without a footer")
 	}
 	removed, err := signRemoval(l.key, c.prev, &removal{
 		Segment:   f.number,

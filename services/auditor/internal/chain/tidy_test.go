@@ -224,7 +224,7 @@ func TestRetentionKeepsTheHead(t *testing.T) {
 	o := options(t.TempDir())
 	l := segmented(t, o, 6)
 	l.mu.Lock()
-	err := errors.Join(l.finish(), l.begin())
+	err := errors.Join(l.closeSegment(), l.begin())
 	l.mu.Unlock()
 	if err != nil {
 		t.Fatal(err)
@@ -249,8 +249,8 @@ func TestRetentionKeepsEvidence(t *testing.T) {
 	content[at+4] = '3'
 	write(t, content, o.Dir, fileName(1, plain))
 	l.keepBytes = 1
-	var fault *Fault
-	if err := l.Tidy(t.Context()); !errors.As(err, &fault) || fault.Line != 3 {
+	var corruption *Corruption
+	if err := l.Tidy(t.Context()); !errors.As(err, &corruption) || corruption.Line != 3 {
 		t.Fatalf("error %v", err)
 	}
 	if got := forms(t, o.Dir); slices.Contains(got, stub) {
@@ -276,6 +276,22 @@ func TestTidyWhileReading(t *testing.T) {
 	}
 	if !slices.EqualFunc(got, numbered(records(1, 10)), sameRecord) {
 		t.Errorf("%d records", len(got))
+	}
+}
+
+// TestTidyWhileAppending is for the race detector: Append counts in the newest
+// segment while Tidy looks at all of them.
+func TestTidyWhileAppending(t *testing.T) {
+	for range 60 {
+		l := segmented(t, options(t.TempDir()), 4)
+		tidied := make(chan error)
+		go func() { tidied <- l.Tidy(t.Context()) }()
+		for seq := uint64(5); seq <= 6; seq++ {
+			mustAppend(t, l, record(seq))
+		}
+		if err := <-tidied; err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

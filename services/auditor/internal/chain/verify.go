@@ -14,24 +14,24 @@ import (
 // VerifyOptions say what a log is compared with.
 type VerifyOptions struct {
 	// PublicKey is the log's, from where it has been kept. Without it the key in
-	// the log's directory is used, which proves less: see Report.OwnKey.
+	// the log's directory is used, which proves less: see Result.OwnKey.
 	PublicKey ed25519.PublicKey
 	// Checkpoints have been kept elsewhere, such as on the bus. Only they show that
 	// a log was set back to an earlier state or written anew by someone with the key.
 	Checkpoints []Checkpoint
-	// Progress, if set, is told how many of the bytes on disk have been read.
+	// Progress, if set, is called with how many of the bytes on disk have been read.
 	Progress func(done, total int64)
 }
 
 // Verify reads all of the log in dir and checks every line, hash and signature.
-// What is wrong with the log is in the report; an error says that it could not be
+// What is wrong with the log is in the result; an error says that it could not be
 // checked, or that ctx was done. It takes no lock: an auditor may be writing.
-func Verify(ctx context.Context, dir string, o VerifyOptions) (Report, error) {
+func Verify(ctx context.Context, dir string, o VerifyOptions) (Result, error) {
 	v := verifier{dir: dir, kept: o.Checkpoints}
 	if err := v.run(ctx, o); err != nil {
-		return v.report, fmt.Errorf("verifying the audit log: %w", err)
+		return v.result, fmt.Errorf("verifying the audit log: %w", err)
 	}
-	return v.report, nil
+	return v.result, nil
 }
 
 type verifier struct {
@@ -39,7 +39,7 @@ type verifier struct {
 	kept    []Checkpoint
 	checker *checker
 	walker  walker
-	report  Report
+	result  Result
 	signed  []statement // not yet compared, by sequence
 	total   int64       // bytes of the segments
 	ledger  int         // checkpoints in the log's directory
@@ -62,24 +62,24 @@ func (v *verifier) run(ctx context.Context, o VerifyOptions) error {
 		if key, err = ReadPublicKey(filepath.Join(v.dir, publicKeyName)); err != nil {
 			return err
 		}
-		v.report.OwnKey = true
+		v.result.OwnKey = true
 	}
-	v.report.PublicKey = key
+	v.result.PublicKey = key
 	last, err := v.snapshot(key)
 	if err != nil {
 		return err
 	}
 	v.checker = newChecker(key)
-	v.checker.fault = v.report.add
+	v.checker.corruption = v.result.add
 	v.walker = walker{
 		dir:     v.dir,
 		checker: v.checker,
 		before:  func(line) {},
 		after:   v.line,
 		meter: func(n int) error {
-			v.report.Bytes += int64(n)
+			v.result.Bytes += int64(n)
 			if o.Progress != nil && n > 0 {
-				o.Progress(v.report.Bytes, max(v.total, v.report.Bytes))
+				o.Progress(v.result.Bytes, max(v.total, v.result.Bytes))
 			}
 			return ctx.Err()
 		},
@@ -89,7 +89,7 @@ func (v *verifier) run(ctx context.Context, o VerifyOptions) error {
 	}
 	v.finish()
 	if v.walker.torn != nil {
-		v.report.TornBytes = last.size - v.walker.torn.offset
+		v.result.TornBytes = last.size - v.walker.torn.offset
 	}
 	return nil
 }
@@ -106,7 +106,7 @@ var errBusy = errors.New("an auditor signs faster than its checkpoints can be re
 func (v *verifier) snapshot(key ed25519.PublicKey) (last segmentFile, err error) {
 	for range snapshotTries {
 		v.signed, v.ledger, v.total = nil, 0, 0
-		v.report.Faults, v.report.FaultCount = nil, 0
+		v.result.Corruptions, v.result.CorruptionCount = nil, 0
 		before, err := statLedger(v.dir)
 		if err != nil {
 			return last, err
@@ -138,24 +138,24 @@ func (v *verifier) snapshot(key ed25519.PublicKey) (last segmentFile, err error)
 func (v *verifier) readStatements(key ed25519.PublicKey) error {
 	take := func(at place, c Checkpoint) {
 		if err := c.Verify(key); err != nil {
-			v.report.add(at.fault(err.Error()))
+			v.result.add(at.corruption(err.Error()))
 			return
 		}
 		at.seq = c.Seq
 		v.signed = append(v.signed, statement{at, c.Log, c.Head, c.Time})
 	}
-	_, err := readLedger(v.dir, func(at place, c Checkpoint, f *Fault) {
+	_, err := readLedger(v.dir, func(at place, c Checkpoint, f *Corruption) {
 		if f != nil {
-			v.report.add(f)
+			v.result.add(f)
 			return
 		}
 		v.ledger++
 		v.newest = max(v.newest, c.Seq)
 		take(at, c)
 	})
-	var fault *Fault
-	if errors.As(err, &fault) {
-		v.report.add(fault)
+	var corruption *Corruption
+	if errors.As(err, &corruption) {
+		v.result.add(corruption)
 	} else if err != nil {
 		return err
 	}
@@ -166,16 +166,16 @@ func (v *verifier) readStatements(key ed25519.PublicKey) error {
 	return nil
 }
 
-// line takes a line that the checker has taken.
+// line counts and compares a line that the checker has read.
 func (v *verifier) line(l line) {
 	c := v.checker
 	switch {
 	case l.frame == nil:
-		v.report.Records++
+		v.result.Records++
 		v.compare(l.place, l.seq, l.hash)
 	case l.frame.Header != nil:
 		if c.form != stub {
-			v.report.Segments++
+			v.result.Segments++
 		}
 		if l.frame.Header.Segment == 1 {
 			v.compare(l.place, 0, l.hash)
@@ -187,11 +187,11 @@ func (v *verifier) line(l line) {
 		}
 		if v.walker.clean {
 			v.closed = c.seq
-			v.report.sign(c.seq, l.frame.Footer.Closed)
+			v.result.sign(c.seq, l.frame.Footer.Closed)
 		}
 	case v.walker.clean:
 		r := l.frame.Removed
-		v.report.Removed = append(v.report.Removed, Removal{r.Segment, c.first, c.seq, r.Time, r.Reason})
+		v.result.Removed = append(v.result.Removed, Removal{r.Segment, c.first, c.seq, r.Time, r.Reason})
 	}
 }
 
@@ -199,7 +199,7 @@ func (v *verifier) line(l line) {
 func (v *verifier) pass(seq uint64) {
 	for len(v.signed) > 0 && v.signed[0].seq < seq {
 		v.signed = v.signed[1:]
-		v.report.Unchecked++
+		v.result.Unchecked++
 	}
 }
 
@@ -214,25 +214,25 @@ func (v *verifier) compare(at place, seq uint64, hash Hash) {
 		switch {
 		case s.seq < seq:
 			at.seq = s.seq
-			v.report.add(at.fault(fmt.Sprintf("record %d, which was signed in %s, is missing before this line", s.seq, source)))
+			v.result.add(at.corruption(fmt.Sprintf("record %d, which was signed in %s, is missing before this line", s.seq, source)))
 		case s.log != v.checker.log:
-			v.report.add(s.differs("the checkpoint is that of another log", v.checker.log, s.log))
+			v.result.add(s.differs("the checkpoint is that of another log", v.checker.log, s.log))
 		case s.head != hash:
 			at.seq = seq
-			v.report.add(at.differs(fmt.Sprintf(
-				"the line is not the one that was signed in %s: it or what was before it, behind record %d, was written anew", source, v.report.Signed),
+			v.result.add(at.differs(fmt.Sprintf(
+				"the line is not the one that was signed in %s: it or what was before it, behind record %d, was written anew", source, v.result.Signed),
 				s.head, hash))
 		default:
-			v.report.Checkpoints++
-			v.report.sign(seq, s.time)
+			v.result.Checkpoints++
+			v.result.sign(seq, s.time)
 		}
 	}
 }
 
-// finish judges the end of the log.
+// finish checks the end of the log.
 func (v *verifier) finish() {
 	c := v.checker
-	v.report.Log, v.report.Last = c.log, c.seq
+	v.result.Log, v.result.Last = c.log, c.seq
 	end := c.last
 	if end.file == "" {
 		end.file = fileName(1, plain)
@@ -240,18 +240,76 @@ func (v *verifier) finish() {
 	end.seq = c.seq
 	for _, s := range v.signed {
 		f := end.differs(fmt.Sprintf("the log ends here, and record %d was signed in %s: records have been cut off", s.seq, s.file), s.seq, c.seq)
-		v.report.add(f)
+		v.result.add(f)
 	}
 	switch {
 	case v.ledger == 0:
-		v.report.add(place{file: ledgerName}.fault("the checkpoints are gone"))
+		v.result.add(place{file: ledgerName}.corruption("the checkpoints are gone"))
 	case v.newest < v.closed:
-		v.report.add(place{file: ledgerName}.differs("the last checkpoint is older than a footer", v.closed, v.newest))
+		v.result.add(place{file: ledgerName}.differs("the last checkpoint is older than a footer", v.closed, v.newest))
 	}
-	if c.seq > v.report.Signed {
-		v.report.Unsigned = c.seq - v.report.Signed
+	if c.seq > v.result.Signed {
+		v.result.Unsigned = c.seq - v.result.Signed
 	}
-	if v.report.Unsigned > MaxUnsigned {
-		v.report.add(end.differs("more records at the end are without a signature than can be", MaxUnsigned, v.report.Unsigned))
+	if v.result.Unsigned > MaxUnsigned {
+		v.result.add(end.differs("more records at the end are without a signature than can be", MaxUnsigned, v.result.Unsigned))
+	}
+}
+
+// maxCorruptions is how many corruptions a result keeps. One forged line can make many.
+const maxCorruptions = 100
+
+// Result is what [Verify] has found.
+type Result struct {
+	Log       string // the log's id
+	PublicKey ed25519.PublicKey
+	// OwnKey says that the key was taken from the log's own directory. Who can write
+	// there can have put another key and another log in place.
+	OwnKey bool
+
+	Segments int    // that hold records
+	Records  uint64 // that are there
+	Last     uint64 // number of the last record
+	Bytes    int64  // read from the disk
+	Removed  []Removal
+
+	Checkpoints int       // that agree with the log, kept elsewhere or beside it
+	Unchecked   int       // that speak of records which retention has removed
+	Signed      uint64    // the last record that is covered by a signature
+	SignedAt    time.Time // when it was signed
+	// Unsigned is how many records are behind Signed. Whether any of them was altered
+	// cannot be known; more than [MaxUnsigned] are a corruption.
+	Unsigned uint64
+	// TornBytes are those of a last line that has no end: the auditor is writing
+	// it, or a crash has left it, and the next Open cuts it off.
+	TornBytes int64
+
+	// The names in JSON are those that scripts read.
+	Corruptions     []*Corruption `json:"Faults"`     // the first ones, at most 100
+	CorruptionCount int           `json:"FaultCount"` // all
+}
+
+// Removal is a segment that retention has removed, with a signed statement that it
+// did.
+type Removal struct {
+	Segment     uint64
+	First, Last uint64 // records
+	Time        time.Time
+	Reason      string // "age" or "size"
+}
+
+// OK reports whether the log is as it was written.
+func (r *Result) OK() bool { return r.CorruptionCount == 0 }
+
+func (r *Result) add(f *Corruption) {
+	r.CorruptionCount++
+	if len(r.Corruptions) < maxCorruptions {
+		r.Corruptions = append(r.Corruptions, f)
+	}
+}
+
+func (r *Result) sign(seq uint64, at time.Time) {
+	if seq >= r.Signed {
+		r.Signed, r.SignedAt = seq, at
 	}
 }

@@ -59,12 +59,12 @@ func TestVerifyTorn(t *testing.T) {
 }
 
 func TestReportIsBounded(t *testing.T) {
-	var r Report
-	for range 10 * maxFaults {
-		r.add(&Fault{})
+	var r Result
+	for range 10 * maxCorruptions {
+		r.add(&Corruption{})
 	}
-	if len(r.Faults) != maxFaults || r.FaultCount != 10*maxFaults || r.OK() {
-		t.Errorf("%d of %d faults", len(r.Faults), r.FaultCount)
+	if len(r.Corruptions) != maxCorruptions || r.CorruptionCount != 10*maxCorruptions || r.OK() {
+		t.Errorf("%d of %d corruptions", len(r.Corruptions), r.CorruptionCount)
 	}
 }
 
@@ -91,7 +91,7 @@ func TestVerifyBesideAuditor(t *testing.T) {
 	for n := 0; ; n++ {
 		r, err := Verify(t.Context(), o.Dir, VerifyOptions{})
 		if err != nil || !r.OK() {
-			t.Errorf("%v, %v", r.Faults, err)
+			t.Errorf("%v, %v", r.Corruptions, err)
 		}
 		_, errs := scanAll(o.Dir, 1)
 		for _, err := range errs {

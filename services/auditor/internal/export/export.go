@@ -1,10 +1,18 @@
+// Package export converts the audit log for other systems: one JSON object a line,
+// one for each record of the log, in its order.
+//
+//	log ─▶ Record ─▶ after the last one of the previous export ─▶ OCSF or OpenTelemetry ─▶ Line
+//
+// Nothing is kept in memory and nothing is left out: a record that cannot be
+// decoded is exported as such. A request has two records, and both are exported:
+// one that was interrupted shows by its start alone, and the two share the
+// request's id.
 package export
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"time"
 
@@ -14,12 +22,9 @@ import (
 	"github.com/openclaw-security/bus/proto"
 )
 
-// ErrNotFound is the end of an export that was to go on behind a record that is
-// not in the log.
+// ErrNotFound is the end of an export that was to begin after a record that is not
+// in the log.
 var ErrNotFound = errors.New("the log has no such record")
-
-// flushAt is how many bytes are gathered before they are written.
-const flushAt = 64 << 10
 
 // Record is a record of the log.
 type Record struct {
@@ -29,58 +34,62 @@ type Record struct {
 	Payload []byte    // the JSON form of a [proto.Audit]; what is not UTF-8 is exported as U+FFFD
 }
 
-// Format is how records are written.
-type Format string
-
-// The formats.
-const (
-	OCSF Format = "ocsf" // API Activity of the Open Cybersecurity Schema Framework 1.8.0
-	OTel Format = "otel" // flat, with the names of OpenTelemetry's semantic conventions 1.41.0
-)
-
-// Progress is how far an export has come.
-type Progress struct {
-	Written int    // records
-	Last    string // id of the last one written, to go on behind
+// Line is a record in another schema.
+type Line struct {
+	ID   string // of the record, to begin the next export after
+	JSON []byte // with a newline at its end
 }
 
-// Write writes records to w, beginning behind the one with the id after, or with
-// the first if after is empty. It ends at the first error, its own or that of
-// records; what Progress tells has been written then.
-func Write(ctx context.Context, w io.Writer, format Format, records iter.Seq2[Record, error], after string) (Progress, error) {
-	var convert func(*Record, *proto.Audit, error) any
-	switch format {
-	case OCSF:
-		convert = ocsf
-	case OTel:
-		convert = otel
-	default:
-		return Progress{}, fmt.Errorf("exporting: there is no format %q", format)
-	}
-	e := exporter{w: w}
-	for r, err := range records {
-		if err == nil {
-			err = ctx.Err()
+// Schema is how records are written.
+type Schema string
+
+// The schemas.
+const (
+	OCSF Schema = "ocsf" // API Activity of the Open Cybersecurity Schema Framework 1.8.0
+	OTel Schema = "otel" // flat, with the names of OpenTelemetry's semantic conventions 1.41.0
+)
+
+// Lines yields records in a schema, beginning after the one with the id after, or
+// with the first if after is empty. The first error ends it.
+func Lines(ctx context.Context, schema Schema, records iter.Seq2[Record, error], after string) iter.Seq2[Line, error] {
+	return func(yield func(Line, error) bool) {
+		var convert func(*Record, *proto.Audit, error) any
+		switch schema {
+		case OCSF:
+			convert = ocsf
+		case OTel:
+			convert = otel
+		default:
+			yield(Line{}, fmt.Errorf("exporting: there is no schema %q", schema))
+			return
 		}
-		if err != nil {
-			return e.done, fmt.Errorf("reading the log to export it: %w", errors.Join(err, e.flush()))
+		for r, err := range records {
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err != nil {
+				yield(Line{}, fmt.Errorf("reading the log to export it: %w", err))
+				return
+			}
+			if after != "" {
+				if r.ID == after {
+					after = ""
+				}
+				continue
+			}
+			a, err := decode(r.Payload)
+			line, err := encode(convert(&r, a, err))
+			if err != nil {
+				err = fmt.Errorf("exporting record %q: %w", r.ID, err)
+			}
+			if !yield(Line{r.ID, line}, err) || err != nil {
+				return
+			}
 		}
 		if after != "" {
-			if r.ID == after {
-				after = ""
-			}
-			continue
-		}
-		a, err := decode(r.Payload)
-		if err := e.line(r.ID, convert(&r, a, err)); err != nil {
-			return e.done, err
+			yield(Line{}, fmt.Errorf("exporting after %q: %w", after, ErrNotFound))
 		}
 	}
-	if after != "" {
-		return e.done, fmt.Errorf("exporting behind %q: %w", after, ErrNotFound)
-	}
-	err := e.flush()
-	return e.done, err
 }
 
 func decode(payload []byte) (*proto.Audit, error) {
@@ -91,37 +100,9 @@ func decode(payload []byte) (*proto.Audit, error) {
 	return &a, nil
 }
 
-// exporter writes lines in large pieces.
-type exporter struct {
-	w        io.Writer
-	buffer   []byte
-	gathered Progress
-	done     Progress
-}
-
-func (e *exporter) line(id string, v any) error {
-	// Text of requests and records can be anything but must not break the line's form.
+// encode returns v as a line: text of requests can be anything, and must not break
+// the line's form.
+func encode(v any) ([]byte, error) {
 	text, err := json.Marshal(v, json.Deterministic(true), jsontext.AllowInvalidUTF8(true), jsontext.EscapeForJS(true))
-	if err != nil {
-		return fmt.Errorf("exporting record %q: %w", id, err)
-	}
-	e.buffer = append(append(e.buffer, text...), '\n')
-	e.gathered.Written++
-	e.gathered.Last = id
-	if len(e.buffer) < flushAt {
-		return nil
-	}
-	return e.flush()
-}
-
-func (e *exporter) flush() error {
-	if len(e.buffer) == 0 {
-		return nil
-	}
-	if _, err := e.w.Write(e.buffer); err != nil {
-		return fmt.Errorf("writing the export: %w", err)
-	}
-	e.buffer = e.buffer[:0]
-	e.done = e.gathered
-	return nil
+	return append(text, '\n'), err
 }

@@ -1,11 +1,9 @@
 package export_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"iter"
 	"os"
 	"path/filepath"
@@ -15,9 +13,8 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/auditor/internal/export"
+	"github.com/openclaw-security/bus/services/testing/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 // records are the examples of the protocol, and one that cannot be decoded.
 func records(t testing.TB) []export.Record {
@@ -54,30 +51,29 @@ func seq(all []export.Record, err error) iter.Seq2[export.Record, error] {
 	}
 }
 
-func TestWrite(t *testing.T) {
-	for _, format := range []export.Format{export.OCSF, export.OTel} {
-		t.Run(string(format), func(t *testing.T) {
-			var got bytes.Buffer
-			done, err := export.Write(t.Context(), &got, format, seq(records(t), nil), "")
-			if err != nil || done != (export.Progress{Written: 3, Last: "broken"}) {
-				t.Fatal(done, err)
+// written is what an export yields before its end or an error.
+func written(ctx context.Context, schema export.Schema, records iter.Seq2[export.Record, error], after string) (text string, ids []string, err error) {
+	for line, err := range export.Lines(ctx, schema, records, after) {
+		if err != nil {
+			return text, ids, err
+		}
+		text += string(line.JSON)
+		ids = append(ids, line.ID)
+	}
+	return text, ids, nil
+}
+
+func TestLines(t *testing.T) {
+	for _, schema := range []export.Schema{export.OCSF, export.OTel} {
+		t.Run(string(schema), func(t *testing.T) {
+			got, ids, err := written(t.Context(), schema, seq(records(t), nil), "")
+			if err != nil || len(ids) != 3 || ids[2] != "broken" {
+				t.Fatal(ids, err)
 			}
-			golden := filepath.Join("testdata", string(format)+".golden.jsonl")
-			if *update {
-				if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.Equal(got.Bytes(), want) {
-				t.Errorf("got\n%s\nwant\n%s", got.Bytes(), want)
-			}
+			golden.Compare(t, filepath.Join("testdata", string(schema)+".golden.jsonl"), []byte(got))
 		})
 	}
-	if _, err := export.Write(t.Context(), &bytes.Buffer{}, "xml", seq(nil, nil), ""); err == nil {
+	if _, _, err := written(t.Context(), "xml", seq(nil, nil), ""); err == nil {
 		t.Error("exported as XML")
 	}
 }
@@ -85,12 +81,11 @@ func TestWrite(t *testing.T) {
 // Nothing of a record may be lost: whatever it says is somewhere in the export.
 func TestEveryValueIsExported(t *testing.T) {
 	all := records(t)[1:2]
-	for _, format := range []export.Format{export.OCSF, export.OTel} {
-		var got bytes.Buffer
-		if _, err := export.Write(t.Context(), &got, format, seq(all, nil), ""); err != nil {
+	for _, format := range []export.Schema{export.OCSF, export.OTel} {
+		text, _, err := written(t.Context(), format, seq(all, nil), "")
+		if err != nil {
 			t.Fatal(err)
 		}
-		text := got.String()
 		for _, value := range []string{
 			"fce4845b48bea30d5794896af33875db", "0d6c1f7e4b2a49c8", "end", "box1", "proxy", "192.0.2.10", "POST", "/v1/messages", "200",
 			"blocked", "a tool call sends a secret to the network", "chat", "anthropic", "api.anthropic.com", "443", "claude-sonnet-4-5",
@@ -104,56 +99,47 @@ func TestEveryValueIsExported(t *testing.T) {
 	}
 }
 
-func TestWriteGoesOnBehindARecord(t *testing.T) {
+func TestLinesAfterARecord(t *testing.T) {
 	all := records(t)
-	var whole, first, second bytes.Buffer
-	if _, err := export.Write(t.Context(), &whole, export.OTel, seq(all, nil), ""); err != nil {
+	whole, _, err := written(t.Context(), export.OTel, seq(all, nil), "")
+	if err != nil {
 		t.Fatal(err)
 	}
 	broken := errors.New("the log is damaged")
-	done, err := export.Write(t.Context(), &first, export.OTel, seq(all[:2], broken), "")
-	if !errors.Is(err, broken) || done.Written != 2 || done.Last != all[1].ID {
-		t.Fatalf("%+v, %v", done, err)
+	first, ids, err := written(t.Context(), export.OTel, seq(all[:2], broken), "")
+	if !errors.Is(err, broken) || len(ids) != 2 || ids[1] != all[1].ID {
+		t.Fatalf("%q, %v", ids, err)
 	}
-	if _, err := export.Write(t.Context(), &second, export.OTel, seq(all, nil), done.Last); err != nil {
+	second, _, err := written(t.Context(), export.OTel, seq(all, nil), ids[1])
+	if err != nil {
 		t.Fatal(err)
 	}
-	if first.String()+second.String() != whole.String() {
+	if first+second != whole {
 		t.Error("the two parts are not the whole")
 	}
-	if _, err := export.Write(t.Context(), &first, export.OTel, seq(all, nil), "nobody"); !errors.Is(err, export.ErrNotFound) {
-		t.Errorf("behind a record that is not there: %v", err)
-	}
-}
-
-type fullDisk struct{}
-
-func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space left") }
-
-func TestWriteTellsWhatItHasWritten(t *testing.T) {
-	if done, err := export.Write(t.Context(), fullDisk{}, export.OCSF, seq(records(t), nil), ""); err == nil || done != (export.Progress{}) {
-		t.Errorf("%+v, %v", done, err)
+	if _, _, err := written(t.Context(), export.OTel, seq(all, nil), "nobody"); !errors.Is(err, export.ErrNotFound) {
+		t.Errorf("after a record that is not there: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := export.Write(ctx, &bytes.Buffer{}, export.OCSF, seq(records(t), nil), ""); !errors.Is(err, context.Canceled) {
+	if _, _, err := written(ctx, export.OCSF, seq(all, nil), ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("with a context that has ended: %v", err)
 	}
 }
 
-func FuzzWrite(f *testing.F) {
+func FuzzLines(f *testing.F) {
 	for _, r := range records(f) {
 		f.Add(r.Payload)
 	}
 	f.Add([]byte(`{"severity":"critical","duration":1e308,"time":"9999-12-31T23:59:59Z","phase":"end","usage":{},"guard":{},"tool_calls":[{}],"client":"\u2028"}`))
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		for _, format := range []export.Format{export.OCSF, export.OTel} {
-			var got bytes.Buffer
-			if _, err := export.Write(t.Context(), &got, format, seq([]export.Record{{Seq: 1, ID: "a", Payload: payload}}, nil), ""); err != nil {
+		for _, format := range []export.Schema{export.OCSF, export.OTel} {
+			got, _, err := written(t.Context(), format, seq([]export.Record{{Seq: 1, ID: "a", Payload: payload}}, nil), "")
+			if err != nil {
 				t.Fatal(err)
 			}
-			if bytes.Count(got.Bytes(), []byte("\n")) != 1 || !json.Valid(got.Bytes()) {
-				t.Errorf("no line of JSON: %q", got.Bytes())
+			if strings.Count(got, "\n") != 1 || !json.Valid([]byte(got)) {
+				t.Errorf("no line of JSON: %q", got)
 			}
 		}
 	})

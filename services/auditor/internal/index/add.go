@@ -9,7 +9,7 @@ import (
 	"github.com/openclaw-security/bus/proto"
 )
 
-// errReadOnly is a mistake of the caller.
+// errReadOnly is a bug of the caller.
 var errReadOnly = errors.New("the index is open for reading only")
 
 // Add takes in the log's next records, in one transaction: after an error it has
@@ -17,8 +17,8 @@ var errReadOnly = errors.New("the index is open for reading only")
 // has already are passed over, so that feeding it the log from any earlier place
 // changes nothing.
 //
-// What is no audit record, or says again how a request began or ended, is counted
-// in [Report.Unindexed] and not an error, because it is in the log for good.
+// What is not an audit record, or repeats how a request began or ended, is counted in
+// [audit.Report.Unindexed] and not an error, because it is in the log for good.
 //
 // The error is [ErrRebuild] if the file is damaged.
 func (x *Index) Add(ctx context.Context, records []Record) error {
@@ -36,7 +36,7 @@ func (x *Index) Add(ctx context.Context, records []Record) error {
 		if r.Seq <= last.Seq {
 			return fmt.Errorf("adding to the index: record %d comes after record %d", r.Seq, last.Seq)
 		}
-		b.take(r)
+		b.accept(r)
 		last = r
 	}
 	if last.Seq == x.seq {
@@ -91,7 +91,7 @@ type rollupKey struct {
 
 const again = "the request has this phase already"
 
-func (b *batch) take(r Record) {
+func (b *batch) accept(r Record) {
 	a, err := decode(r.Payload)
 	if err != nil {
 		b.odd = append(b.odd, oddity{r.Seq, err.Error()})
@@ -158,6 +158,11 @@ func (b *batch) request(ctx context.Context, w *writer, e *entry) error {
 	}
 	if isNew {
 		id = int64(e.first)
+	}
+	if e.end != nil {
+		if err := e.end.bound(ctx, w); err != nil {
+			return err
+		}
 	}
 	switch {
 	case isNew:

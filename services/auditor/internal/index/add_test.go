@@ -12,6 +12,7 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/auditor/internal/index"
+	"github.com/openclaw-security/bus/services/internal/audit"
 	"github.com/openclaw-security/bus/services/internal/price"
 )
 
@@ -21,14 +22,14 @@ func TestAddMergesStartAndEnd(t *testing.T) {
 	tests := []struct {
 		name    string
 		records []proto.Audit
-		want    index.Request
+		want    audit.Request
 	}{
-		{"both", []proto.Audit{began, ended}, index.Request{Audit: ended, State: index.StateDone, StartSeq: 1, EndSeq: 2}},
-		{"the end first", []proto.Audit{ended, began}, index.Request{Audit: ended, State: index.StateDone, StartSeq: 2, EndSeq: 1}},
-		{"only the end", []proto.Audit{ended}, index.Request{Audit: ended, State: index.StateDone, EndSeq: 1}},
-		{"only the start", []proto.Audit{began}, index.Request{Audit: began, State: index.StateInterrupted, StartSeq: 1}},
-		{"only the start, lately", []proto.Audit{start("r1", noon.Add(-time.Minute))}, index.Request{Audit: start("r1", noon.Add(-time.Minute)), State: index.StateOpen, StartSeq: 1}},
-		{"others between", []proto.Audit{began, start("r2", at), end("r2", at), ended}, index.Request{Audit: ended, State: index.StateDone, StartSeq: 1, EndSeq: 4}},
+		{"both", []proto.Audit{began, ended}, audit.Request{Audit: ended, State: audit.StateDone, StartSeq: 1, EndSeq: 2}},
+		{"the end first", []proto.Audit{ended, began}, audit.Request{Audit: ended, State: audit.StateDone, StartSeq: 2, EndSeq: 1}},
+		{"only the end", []proto.Audit{ended}, audit.Request{Audit: ended, State: audit.StateDone, EndSeq: 1}},
+		{"only the start", []proto.Audit{began}, audit.Request{Audit: began, State: audit.StateInterrupted, StartSeq: 1}},
+		{"only the start, lately", []proto.Audit{start("r1", noon.Add(-time.Minute))}, audit.Request{Audit: start("r1", noon.Add(-time.Minute)), State: audit.StateOpen, StartSeq: 1}},
+		{"others between", []proto.Audit{began, start("r2", at), end("r2", at), ended}, audit.Request{Audit: ended, State: audit.StateDone, StartSeq: 1, EndSeq: 4}},
 	}
 	for _, tt := range tests {
 		for _, batch := range []int{1, 100} {
@@ -75,7 +76,7 @@ func TestAddTakesEachRecordOnce(t *testing.T) {
 	if seq, head := x.Position(); seq != 6 || head != "head 6" {
 		t.Errorf("ended at %d, %q", seq, head)
 	}
-	r := report(t, x, index.ByModel, index.Filter{})
+	r := report(t, x, audit.ByModel, audit.Filter{})
 	if r.Total.Requests != 3 || r.Total.Allowed != 3 || r.Total.Input != 3000 || r.Unindexed != 0 {
 		t.Errorf("got %+v, %d left out", r.Total, r.Unindexed)
 	}
@@ -114,7 +115,7 @@ func TestAddCountsWhatIsInNoRow(t *testing.T) {
 	fill(t, x, l)
 	l.add(t, end("a", noon)) // again, in a batch of its own
 	fill(t, x, l)
-	if r := report(t, x, index.ByDay, index.Filter{}); r.Unindexed != 8 || r.Total.Requests != 1 || r.Total.Input != 1000 {
+	if r := report(t, x, audit.ByDay, audit.Filter{}); r.Unindexed != 8 || r.Total.Requests != 1 || r.Total.Input != 1000 {
 		t.Errorf("%d left out, %+v", r.Unindexed, r.Total)
 	}
 }
@@ -161,7 +162,7 @@ func FuzzAdd(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		r, err := x.Report(t.Context(), index.ByDay, index.Filter{}, price.Shipped(), time.UTC)
+		r, err := x.Report(t.Context(), audit.ByDay, audit.Filter{}, price.Shipped(), time.UTC)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -169,7 +170,7 @@ func FuzzAdd(f *testing.F) {
 			t.Error("the record has left no trace")
 		}
 		var listed int64
-		for _, err := range x.List(t.Context(), index.Filter{}, index.Order{}) {
+		for _, err := range x.List(t.Context(), audit.Filter{}, audit.Order{}) {
 			if err != nil {
 				t.Fatal(err)
 			}

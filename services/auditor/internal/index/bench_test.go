@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/openclaw-security/bus/services/auditor/internal/index"
+	"github.com/openclaw-security/bus/services/internal/audit"
 	"github.com/openclaw-security/bus/services/internal/price"
 )
 
@@ -36,36 +37,36 @@ func BenchmarkMillion(b *testing.B) {
 		b.ReportMetric(2*requests/adding.Seconds(), "records/s")
 		b.ReportMetric(float64(info.Size())/(2*requests), "B/record")
 	})
-	for _, by := range []index.By{index.ByDay, index.ByModel, index.ByTool, index.ByHour} {
+	for _, by := range []audit.By{audit.ByDay, audit.ByModel, audit.ByTool, audit.ByHour} {
 		b.Run("Report by "+string(by), func(b *testing.B) {
 			for b.Loop() {
-				if _, err := x.Report(b.Context(), by, index.Filter{}, price.Shipped(), time.UTC); err != nil {
+				if _, err := x.Report(b.Context(), by, audit.Filter{}, price.Shipped(), time.UTC); err != nil {
 					b.Fatal(err)
 				}
 			}
 		})
 	}
 	b.Run("Report of a day that no hour bounds", func(b *testing.B) {
-		f := index.Filter{Since: noon.Add(-25*time.Hour - 7*time.Minute), Until: noon.Add(-time.Hour - 7*time.Minute)}
+		f := audit.Filter{Since: noon.Add(-25*time.Hour - 7*time.Minute), Until: noon.Add(-time.Hour - 7*time.Minute)}
 		for b.Loop() {
-			if _, err := x.Report(b.Context(), index.ByModel, f, price.Shipped(), time.UTC); err != nil {
+			if _, err := x.Report(b.Context(), audit.ByModel, f, price.Shipped(), time.UTC); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
 	b.Run("Tools", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := x.Tools(b.Context(), index.Filter{}); err != nil {
+			if _, err := x.Tools(b.Context(), audit.Filter{}); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
-	for name, f := range map[string]index.Filter{
+	for name, f := range map[string]audit.Filter{
 		"all": {}, "blocked": {Decision: "blocked"}, "a tool": {Tool: "mail"}, "nobody's": {Client: "nobody"}, "severe": {MinSeverity: 1}, "a rule": {Rule: "none"},
 	} {
 		b.Run("List the last 50 of "+name, func(b *testing.B) {
 			for b.Loop() {
-				for _, err := range x.List(b.Context(), f, index.Order{Limit: 50}) {
+				for _, err := range x.List(b.Context(), f, audit.Order{Limit: 50}) {
 					if err != nil {
 						b.Fatal(err)
 					}

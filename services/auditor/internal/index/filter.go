@@ -5,28 +5,12 @@ import (
 	"time"
 
 	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/internal/audit"
 )
 
-// Filter selects requests. The zero Filter selects all; what is set must all be
-// met. A request without an end has neither decision nor status, tools nor
-// findings.
-type Filter struct {
-	Since, Until time.Time // of the request: Since ≤ time < Until
-
-	Client, Provider string
-	Model            string // that answered, or that was asked for
-	Decision         proto.Decision
-	Status           int    // of HTTP
-	Tool             string // called in the answer
-	Rule             string // that a finding names
-	MinSeverity      proto.Severity
-	IDPrefix         string // of the request's id
-	Interrupted      bool   // only those in [StateInterrupted]
-}
-
-// byGroup is whether groups can be told to match or not: then sums by group
+// byGroup is whether a group alone decides if its requests match: then sums by group
 // answer everything.
-func (f Filter) byGroup() bool {
+func byGroup(f audit.Filter) bool {
 	return f.Rule == "" && f.MinSeverity == proto.SeverityInfo && f.IDPrefix == "" && !f.Interrupted
 }
 
@@ -49,8 +33,8 @@ func (c *conditions) where() string {
 	return " WHERE " + strings.Join(c.parts, " AND ")
 }
 
-// groups are the conditions of the table groups.
-func (f Filter) groups() conditions {
+// groupConditions are those of the table groups.
+func groupConditions(f audit.Filter) conditions {
 	var c conditions
 	if f.Client != "" {
 		c.and("client = ?", name(f.Client))
@@ -70,9 +54,9 @@ func (f Filter) groups() conditions {
 	return c
 }
 
-// requests are the conditions of the table requests. What began before cutoff
+// requestConditions are those of the table requests. What began before cutoff
 // and has no end is interrupted.
-func (f Filter) requests(cutoff time.Time) conditions {
+func requestConditions(f audit.Filter, cutoff time.Time) conditions {
 	var c conditions
 	if !f.Since.IsZero() {
 		c.and("time >= ?", ceilMicro(f.Since))
@@ -80,7 +64,7 @@ func (f Filter) requests(cutoff time.Time) conditions {
 	if !f.Until.IsZero() {
 		c.and("time < ?", ceilMicro(f.Until))
 	}
-	if g := f.groups(); len(g.parts) > 0 {
+	if g := groupConditions(f); len(g.parts) > 0 {
 		c.and("grp IN (SELECT id FROM groups"+g.where()+")", g.args...)
 	}
 	if f.MinSeverity > proto.SeverityInfo {
@@ -101,7 +85,7 @@ func (f Filter) requests(cutoff time.Time) conditions {
 	return c
 }
 
-// afterAll sorts behind whatever can follow a prefix: SQLite compares text byte
+// afterAll sorts behind anything that can follow a prefix: SQLite compares text byte
 // by byte, and this is the highest code point.
 const afterAll = "\U0010ffff"
 

@@ -9,34 +9,23 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-)
 
-// Errors of [Index.Get], and of [Index.List] for its place to go on from.
-var (
-	ErrNotFound  = errors.New("no such request")
-	ErrAmbiguous = errors.New("several requests begin with that id")
+	"github.com/openclaw-security/bus/services/internal/audit"
 )
 
 // listPage is how many rows are read at once. Between pages nothing is held open,
-// so that a slow reader of a list is in nobody's way.
+// so that a slow reader of a list blocks nobody.
 const listPage = 256
-
-// Order says how a list goes.
-type Order struct {
-	OldestFirst bool
-	After       string // id of the request behind which it begins; "" is the first
-	Limit       int    // most requests; 0 is all
-}
 
 // List yields the requests that f selects, by their time. An error ends it.
 // Requests that arrive meanwhile may be among them.
-func (x *Index) List(ctx context.Context, f Filter, o Order) iter.Seq2[Request, error] {
-	return func(yield func(Request, error) bool) {
+func (x *Index) List(ctx context.Context, f audit.Filter, o audit.Order) iter.Seq2[audit.Request, error] {
+	return func(yield func(audit.Request, error) bool) {
 		var from *place
 		if o.After != "" {
 			var err error
 			if from, err = x.place(ctx, o.After); err != nil {
-				yield(Request{}, fmt.Errorf("listing requests: %w", damaged(err)))
+				yield(audit.Request{}, fmt.Errorf("listing requests: %w", damaged(err)))
 				return
 			}
 		}
@@ -47,7 +36,7 @@ func (x *Index) List(ctx context.Context, f Filter, o Order) iter.Seq2[Request, 
 			}
 			page, err := x.page(ctx, f, o.OldestFirst, from, size)
 			if err != nil {
-				yield(Request{}, fmt.Errorf("listing requests: %w", damaged(err)))
+				yield(audit.Request{}, fmt.Errorf("listing requests: %w", damaged(err)))
 				return
 			}
 			for _, r := range page {
@@ -70,7 +59,7 @@ type place struct {
 }
 
 type placed struct {
-	Request
+	audit.Request
 	place place
 }
 
@@ -78,16 +67,16 @@ func (x *Index) place(ctx context.Context, requestID string) (*place, error) {
 	var p place
 	err := x.read.QueryRowContext(ctx, "SELECT time, id FROM requests WHERE request_id = ?", requestID).Scan(&p.time, &p.id)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, fmt.Errorf("%w: %q", ErrNotFound, requestID)
+		return nil, fmt.Errorf("%w: %q", audit.ErrNotFound, requestID)
 	}
 	return &p, err
 }
 
 const requestColumns = "SELECT time, id, start_seq, end_seq, record FROM requests"
 
-func (x *Index) page(ctx context.Context, f Filter, oldestFirst bool, from *place, size int) ([]placed, error) {
+func (x *Index) page(ctx context.Context, f audit.Filter, oldestFirst bool, from *place, size int) ([]placed, error) {
 	cutoff := x.cutoff()
-	c := f.requests(cutoff)
+	c := requestConditions(f, cutoff)
 	order, beyond := "DESC", "<"
 	if oldestFirst {
 		order, beyond = "ASC", ">"
@@ -118,11 +107,11 @@ func (x *Index) query(ctx context.Context, cutoff time.Time, query string, args 
 		r.Prompt, r.Answer = nil, ""
 		switch {
 		case r.EndSeq != 0:
-			r.State = StateDone
+			r.State = audit.StateDone
 		case r.Time.Before(cutoff):
-			r.State = StateInterrupted
+			r.State = audit.StateInterrupted
 		default:
-			r.State = StateOpen
+			r.State = audit.StateOpen
 		}
 		page = append(page, r)
 	}
@@ -132,21 +121,21 @@ func (x *Index) query(ctx context.Context, cutoff time.Time, query string, args 
 // cutoff is the time before which a request without an end must have begun to
 // count as interrupted.
 func (x *Index) cutoff() time.Time {
-	return x.now().Add(-x.patience).Truncate(time.Microsecond)
+	return x.now().Add(-x.interruptedAfter).Truncate(time.Microsecond)
 }
 
 // Get returns the request with that id or, if there is none, the one whose id
-// begins so. The error is [ErrNotFound] or [ErrAmbiguous] if there is not exactly
+// begins so. The error is [audit.ErrNotFound] or [audit.ErrAmbiguous] if there is not exactly
 // one.
-func (x *Index) Get(ctx context.Context, id string) (Request, error) {
+func (x *Index) Get(ctx context.Context, id string) (audit.Request, error) {
 	found, err := x.query(ctx, x.cutoff(), requestColumns+" WHERE request_id >= ? AND request_id < ? ORDER BY request_id LIMIT 2", id, id+afterAll)
 	switch {
 	case err != nil:
-		return Request{}, fmt.Errorf("looking for request %q: %w", id, damaged(err))
+		return audit.Request{}, fmt.Errorf("looking for request %q: %w", id, damaged(err))
 	case len(found) == 0 || id == "":
-		return Request{}, fmt.Errorf("%w: %q", ErrNotFound, id)
+		return audit.Request{}, fmt.Errorf("%w: %q", audit.ErrNotFound, id)
 	case len(found) > 1 && found[0].RequestID != id: // the id itself sorts first
-		return Request{}, fmt.Errorf("%w: %q", ErrAmbiguous, id)
+		return audit.Request{}, fmt.Errorf("%w: %q", audit.ErrAmbiguous, id)
 	}
 	return found[0].Request, nil
 }

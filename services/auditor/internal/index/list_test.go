@@ -10,9 +10,10 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/auditor/internal/index"
+	"github.com/openclaw-security/bus/services/internal/audit"
 )
 
-func list(t *testing.T, x *index.Index, f index.Filter, o index.Order) []string {
+func list(t *testing.T, x *index.Index, f audit.Filter, o audit.Order) []string {
 	t.Helper()
 	var ids []string
 	for r, err := range x.List(t.Context(), f, o) {
@@ -43,34 +44,34 @@ func TestList(t *testing.T) {
 	fill(t, x, l)
 	tests := []struct {
 		name   string
-		filter index.Filter
-		order  index.Order
+		filter audit.Filter
+		order  audit.Order
 		want   string
 	}{
-		{"all", index.Filter{}, index.Order{}, "a6 a5 a4 b2 b1 a3"},
-		{"oldest first", index.Filter{}, index.Order{OldestFirst: true}, "a3 b1 b2 a4 a5 a6"},
-		{"limit", index.Filter{}, index.Order{Limit: 2}, "a6 a5"},
-		{"after", index.Filter{}, index.Order{After: "a5", Limit: 2}, "a4 b2"},
-		{"after, oldest first", index.Filter{}, index.Order{After: "a5", OldestFirst: true}, "a6"},
-		{"after what is not selected", index.Filter{Decision: proto.DecisionAllowed}, index.Order{After: "a4"}, "b2 a3"},
-		{"since", index.Filter{Since: at(-80)}, index.Order{}, "a6 a5 a4 b2"},
-		{"since, a moment later", index.Filter{Since: at(-80).Add(1)}, index.Order{}, "a6 a5 a4"},
-		{"until", index.Filter{Until: at(-80)}, index.Order{}, "b1 a3"},
-		{"decision", index.Filter{Decision: proto.DecisionBlocked}, index.Order{}, "b1"},
-		{"status", index.Filter{Status: 200}, index.Order{}, "a6 b2 a3"},
-		{"client", index.Filter{Client: "other"}, index.Order{}, "b1"},
-		{"provider", index.Filter{Provider: "openai"}, index.Order{}, "b2"},
-		{"model that answered", index.Filter{Model: "gpt-5-2025"}, index.Order{}, "b2"},
-		{"model asked for", index.Filter{Model: "gpt-5"}, index.Order{}, "b2"},
-		{"tool", index.Filter{Tool: "exec"}, index.Order{}, "b1"},
-		{"rule", index.Filter{Rule: "loop"}, index.Order{}, "b2"},
-		{"severity", index.Filter{MinSeverity: proto.SeverityMedium}, index.Order{}, "b1"},
-		{"any severity", index.Filter{MinSeverity: proto.SeverityLow}, index.Order{}, "b2 b1"},
-		{"id", index.Filter{IDPrefix: "b"}, index.Order{}, "b2 b1"},
-		{"interrupted", index.Filter{Interrupted: true}, index.Order{}, "a4"},
-		{"several", index.Filter{Client: "agent", Status: 200, Until: at(-80)}, index.Order{}, "a3"},
-		{"contradiction", index.Filter{Rule: "loop", Tool: "exec"}, index.Order{}, ""},
-		{"no such name", index.Filter{Tool: "' OR 1=1 --"}, index.Order{}, ""},
+		{"all", audit.Filter{}, audit.Order{}, "a6 a5 a4 b2 b1 a3"},
+		{"oldest first", audit.Filter{}, audit.Order{OldestFirst: true}, "a3 b1 b2 a4 a5 a6"},
+		{"limit", audit.Filter{}, audit.Order{Limit: 2}, "a6 a5"},
+		{"after", audit.Filter{}, audit.Order{After: "a5", Limit: 2}, "a4 b2"},
+		{"after, oldest first", audit.Filter{}, audit.Order{After: "a5", OldestFirst: true}, "a6"},
+		{"after what is not selected", audit.Filter{Decision: proto.DecisionAllowed}, audit.Order{After: "a4"}, "b2 a3"},
+		{"since", audit.Filter{Since: at(-80)}, audit.Order{}, "a6 a5 a4 b2"},
+		{"since, a moment later", audit.Filter{Since: at(-80).Add(1)}, audit.Order{}, "a6 a5 a4"},
+		{"until", audit.Filter{Until: at(-80)}, audit.Order{}, "b1 a3"},
+		{"decision", audit.Filter{Decision: proto.DecisionBlocked}, audit.Order{}, "b1"},
+		{"status", audit.Filter{Status: 200}, audit.Order{}, "a6 b2 a3"},
+		{"client", audit.Filter{Client: "other"}, audit.Order{}, "b1"},
+		{"provider", audit.Filter{Provider: "openai"}, audit.Order{}, "b2"},
+		{"model that answered", audit.Filter{Model: "gpt-5-2025"}, audit.Order{}, "b2"},
+		{"model asked for", audit.Filter{Model: "gpt-5"}, audit.Order{}, "b2"},
+		{"tool", audit.Filter{Tool: "exec"}, audit.Order{}, "b1"},
+		{"rule", audit.Filter{Rule: "loop"}, audit.Order{}, "b2"},
+		{"severity", audit.Filter{MinSeverity: proto.SeverityMedium}, audit.Order{}, "b1"},
+		{"any severity", audit.Filter{MinSeverity: proto.SeverityLow}, audit.Order{}, "b2 b1"},
+		{"id", audit.Filter{IDPrefix: "b"}, audit.Order{}, "b2 b1"},
+		{"interrupted", audit.Filter{Interrupted: true}, audit.Order{}, "a4"},
+		{"several", audit.Filter{Client: "agent", Status: 200, Until: at(-80)}, audit.Order{}, "a3"},
+		{"contradiction", audit.Filter{Rule: "loop", Tool: "exec"}, audit.Order{}, ""},
+		{"no such name", audit.Filter{Tool: "' OR 1=1 --"}, audit.Order{}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -79,8 +80,8 @@ func TestList(t *testing.T) {
 			}
 		})
 	}
-	for _, err := range x.List(t.Context(), index.Filter{}, index.Order{After: "zz"}) {
-		if !errors.Is(err, index.ErrNotFound) {
+	for _, err := range x.List(t.Context(), audit.Filter{}, audit.Order{After: "zz"}) {
+		if !errors.Is(err, audit.ErrNotFound) {
 			t.Errorf("after a request that is not there: %v", err)
 		}
 	}
@@ -96,17 +97,17 @@ func TestListGoesOnFromPageToPage(t *testing.T) {
 		l.add(t, end(id, noon.Add(time.Duration(i/300)*time.Second))) // many at once
 	}
 	fill(t, x, l)
-	if got := list(t, x, index.Filter{}, index.Order{OldestFirst: true}); !slices.Equal(got, want) {
+	if got := list(t, x, audit.Filter{}, audit.Order{OldestFirst: true}); !slices.Equal(got, want) {
 		t.Errorf("oldest first: %d listed", len(got))
 	}
-	if got := list(t, x, index.Filter{}, index.Order{OldestFirst: true, Limit: 300}); !slices.Equal(got, want[:300]) {
+	if got := list(t, x, audit.Filter{}, audit.Order{OldestFirst: true, Limit: 300}); !slices.Equal(got, want[:300]) {
 		t.Errorf("with a limit: %d listed", len(got))
 	}
 	slices.Reverse(want)
-	if got := list(t, x, index.Filter{}, index.Order{}); !slices.Equal(got, want) {
+	if got := list(t, x, audit.Filter{}, audit.Order{}); !slices.Equal(got, want) {
 		t.Errorf("newest first: %d listed", len(got))
 	}
-	for range x.List(t.Context(), index.Filter{}, index.Order{}) {
+	for range x.List(t.Context(), audit.Filter{}, audit.Order{}) {
 		// A list that is left, or whose reader writes, holds nobody up.
 		l.add(t, end("late", noon.Add(-time.Hour)))
 		fill(t, x, l)
@@ -131,10 +132,10 @@ func TestGet(t *testing.T) {
 		{"b_", "b_1", nil},
 		{"b%", "b%", nil},
 		{"ü", "ü1", nil},
-		{"ab", "", index.ErrAmbiguous},
-		{"abcdef", "", index.ErrNotFound},
-		{"%", "", index.ErrNotFound},
-		{"", "", index.ErrNotFound},
+		{"ab", "", audit.ErrAmbiguous},
+		{"abcdef", "", audit.ErrNotFound},
+		{"%", "", audit.ErrNotFound},
+		{"", "", audit.ErrNotFound},
 	}
 	for _, tt := range tests {
 		t.Run(tt.id, func(t *testing.T) {

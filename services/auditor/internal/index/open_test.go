@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/openclaw-security/bus/services/auditor/internal/index"
+	"github.com/openclaw-security/bus/services/internal/audit"
 	"github.com/openclaw-security/bus/services/internal/price"
 )
 
@@ -128,12 +129,12 @@ func TestDamageIsFoundInUse(t *testing.T) {
 		write(t, path, at, make([]byte, 200))
 	}
 	x = reopen(t, path, index.Options{})
-	for _, err = range x.List(t.Context(), index.Filter{}, index.Order{}) {
+	for _, err = range x.List(t.Context(), audit.Filter{}, audit.Order{}) {
 	}
 	if !errors.Is(err, index.ErrRebuild) {
 		t.Errorf("a list ends with %v", err)
 	}
-	if _, err := x.Report(t.Context(), index.ByDay, index.Filter{IDPrefix: "r"}, price.Shipped(), nil); !errors.Is(err, index.ErrRebuild) {
+	if _, err := x.Report(t.Context(), audit.ByDay, audit.Filter{IDPrefix: "r"}, price.Shipped(), nil); !errors.Is(err, index.ErrRebuild) {
 		t.Errorf("a report ends with %v", err)
 	}
 	var l tape
@@ -175,14 +176,14 @@ func TestOpenReadOnly(t *testing.T) {
 	}
 	l.add(t, end("b", noon))
 	fill(t, w, l)
-	if got := list(t, r, index.Filter{}, index.Order{}); len(got) != 2 {
+	if got := list(t, r, audit.Filter{}, audit.Order{}); len(got) != 2 {
 		t.Errorf("the reader sees %q", got)
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
 	alone := reopen(t, path, index.Options{ReadOnly: true})
-	if got := list(t, alone, index.Filter{}, index.Order{}); len(got) != 2 {
+	if got := list(t, alone, audit.Filter{}, audit.Order{}); len(got) != 2 {
 		t.Errorf("without a writer, a reader sees %q", got)
 	}
 	files, err := os.ReadDir(dir)
@@ -226,7 +227,7 @@ func TestReadersAreConsistentWhileWriting(t *testing.T) {
 			done = true
 		default:
 		}
-		got := report(t, r, index.ByDay, index.Filter{})
+		got := report(t, r, audit.ByDay, audit.Filter{})
 		if got.Total.Requests%size != 0 || got.Total.Input != 1000*got.Total.Requests {
 			t.Fatalf("half a batch: %+v", got.Total)
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/internal/audit"
 )
 
 // portion is what some requests of a group have in common, with their sums.
@@ -17,20 +18,20 @@ type portion struct {
 	group
 	hour  int64
 	tool  string // one that all of them called; "" is all requests of the group
-	state State
+	state audit.State
 	sums  *sums
 }
 
-// wish says what is to be summed up.
-type wish struct {
-	filter Filter
+// selection is what is to be summed up.
+type selection struct {
+	filter audit.Filter
 	byTool bool                  // also by each tool, not only all requests or those of the filter's tool
 	whole  func(hour int64) bool // whether an hour's requests belong together; nil if they always do
 }
 
 // reading is one look at the file, all of it at the same moment.
 type reading struct {
-	wish
+	selection
 	tx     *sql.Tx
 	cutoff time.Time
 	take   func(portion)
@@ -42,7 +43,7 @@ type reading struct {
 
 // sumUp hands take portions that together are all requests that the filter
 // selects: each finished one once with tool "", or the filter's tool if it names
-// one, and once for every tool that it called if that is wished. The sums are
+// one, and once for every tool that it called if byTool is set. The sums are
 // valid during the call only.
 //
 //	Since     whole hours: rollups      Until
@@ -51,17 +52,17 @@ type reading struct {
 //	 └ requests       └ hours that are  └ requests
 //	                    not whole: requests
 //
-// What the sums by group cannot tell, such as who broke a rule, is answered from
-// the requests alone, which takes time for each of them.
+// What the sums by group do not have, such as rules, is answered from the requests
+// alone, which takes time for each of them.
 //
 // The number of records that are in no row is of the same moment.
-func (x *Index) sumUp(ctx context.Context, w wish, take func(portion)) (unindexed int64, err error) {
+func (x *Index) sumUp(ctx context.Context, w selection, take func(portion)) (unindexed int64, err error) {
 	tx, err := x.read.BeginTx(ctx, nil)
 	if err != nil {
 		return 0, err
 	}
 	defer tx.Rollback() //nolint:errcheck // nothing was written
-	r := &reading{wish: w, tx: tx, cutoff: x.cutoff(), take: take, groups: make(map[int64]group), tools: make(map[int64]string)}
+	r := &reading{selection: w, tx: tx, cutoff: x.cutoff(), take: take, groups: make(map[int64]group), tools: make(map[int64]string)}
 	if r.findGroup, err = tx.PrepareContext(ctx, "SELECT client, provider, model, asked, decision, status FROM groups WHERE id = ?"); err != nil {
 		return 0, err
 	}
@@ -74,8 +75,8 @@ func (x *Index) sumUp(ctx context.Context, w wish, take func(portion)) (unindexe
 	if err := r.unfinished(ctx); err != nil || w.filter.Interrupted {
 		return unindexed, err
 	}
-	if !w.filter.byGroup() {
-		return unindexed, r.finished(ctx, w.filter.requests(r.cutoff))
+	if !byGroup(w.filter) {
+		return unindexed, r.finished(ctx, requestConditions(w.filter, r.cutoff))
 	}
 	return unindexed, r.rollups(ctx)
 }
@@ -90,7 +91,7 @@ func (r *reading) rollups(ctx context.Context) error {
 	case !r.byTool:
 		c.and("tool = 0")
 	}
-	if g := f.groups(); len(g.parts) > 0 {
+	if g := groupConditions(f); len(g.parts) > 0 {
 		c.and("grp IN (SELECT id FROM groups"+g.where()+")", g.args...)
 	}
 	apart := make(map[int64]bool) // hours to be read request by request
@@ -115,7 +116,7 @@ func (r *reading) rollups(ctx context.Context) error {
 	for rows.Next() {
 		var tool, grp int64
 		var stored sql.RawBytes
-		p := portion{state: StateDone, sums: &s}
+		p := portion{state: audit.StateDone, sums: &s}
 		if err := rows.Scan(&tool, &p.hour, &grp, &stored); err != nil {
 			return err
 		}
@@ -143,7 +144,7 @@ func (r *reading) rollups(ctx context.Context) error {
 		if !apart[hour] {
 			continue
 		}
-		c := f.requests(r.cutoff)
+		c := requestConditions(f, r.cutoff)
 		c.and("time >= ? AND time < ?", hour*microsPerHour, (hour+1)*microsPerHour)
 		if err := r.finished(ctx, c); err != nil {
 			return err
@@ -195,7 +196,7 @@ func (r *reading) finished(ctx context.Context, c conditions) error {
 	c.and("end_seq > 0")
 	return r.each(ctx, c, func(a *proto.Audit) {
 		s := sumsOf(a)
-		p := portion{group: groupOf(a), hour: hourOf(a.Time.UnixMicro()), state: StateDone, sums: s}
+		p := portion{group: groupOf(a), hour: hourOf(a.Time.UnixMicro()), state: audit.StateDone, sums: s}
 		byTool := s.byTool(a) // before the sums are used up
 		if r.filter.Tool == "" {
 			r.take(p)
@@ -211,12 +212,12 @@ func (r *reading) finished(ctx context.Context, c conditions) error {
 
 // unfinished sums up the requests that have no end.
 func (r *reading) unfinished(ctx context.Context) error {
-	c := r.filter.requests(r.cutoff)
+	c := requestConditions(r.filter, r.cutoff)
 	c.and("end_seq = 0")
 	return r.each(ctx, c, func(a *proto.Audit) {
-		p := portion{group: groupOf(a), hour: hourOf(a.Time.UnixMicro()), state: StateOpen, sums: sumsOf(a)}
+		p := portion{group: groupOf(a), hour: hourOf(a.Time.UnixMicro()), state: audit.StateOpen, sums: sumsOf(a)}
 		if a.Time.Before(r.cutoff) {
-			p.state = StateInterrupted
+			p.state = audit.StateInterrupted
 		}
 		r.take(p)
 	})

@@ -1,9 +1,12 @@
 package index
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 
@@ -29,7 +32,7 @@ func decode(payload []byte) (*proto.Audit, error) {
 		return nil, errors.New("the record names no request")
 	}
 	if a.Phase != proto.PhaseStart && a.Phase != proto.PhaseEnd {
-		return nil, fmt.Errorf("%q is no phase", a.Phase)
+		return nil, fmt.Errorf("%q is not a phase", a.Phase)
 	}
 	return &a, nil
 }
@@ -48,22 +51,39 @@ func withoutText(a *proto.Audit, payload []byte) ([]byte, error) {
 	return text, nil
 }
 
-// State says how far a request has come.
-type State string
+// maxName is how many bytes of a name count. Names come from requests.
+const maxName = 256
 
-// The states.
-const (
-	StateDone        State = "done"        // its end is in the log
-	StateOpen        State = "open"        // it has begun, and may still end
-	StateInterrupted State = "interrupted" // it began longer ago than [Options.InterruptedAfter], and has no end
-)
+// group is what requests are summed up by.
+type group struct {
+	client, provider string
+	model            string // that answered or, if none said so, that was asked for
+	asked            string
+	decision         proto.Decision
+	status           int
+}
 
-// Request is a request as the log tells it: the record of its end, or that of its
-// start while there is no end. Prompt and Answer are never set; the log's record
-// EndSeq has them, where they were kept.
-type Request struct {
-	proto.Audit
-	State    State  `json:"state"`
-	StartSeq uint64 `json:"start_seq,omitempty"` // in the log; 0 if there is no such record
-	EndSeq   uint64 `json:"end_seq,omitempty"`   // in the log; 0 if there is no such record
+func groupOf(a *proto.Audit) group {
+	return group{
+		client:   name(a.Client),
+		provider: name(a.Provider),
+		model:    name(cmp.Or(a.ResponseModel, a.RequestModel)),
+		asked:    name(a.RequestModel),
+		decision: proto.Decision(name(string(a.Decision))),
+		status:   a.Status,
+	}
+}
+
+// toolOf is the tool that a call names.
+func toolOf(c proto.ToolCall) string { return cmp.Or(name(c.Name), "unnamed") }
+
+func name(s string) string {
+	if len(s) <= maxName {
+		return s
+	}
+	cut := maxName
+	for !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return strings.Clone(s[:cut])
 }

@@ -9,19 +9,8 @@ import (
 	"time"
 
 	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/internal/audit"
 	"github.com/openclaw-security/bus/services/internal/price"
-)
-
-// By says what makes a row of a report.
-type By string
-
-// The rows.
-const (
-	ByDay    By = "day"
-	ByHour   By = "hour" // of UTC, shown in the report's zone
-	ByModel  By = "model"
-	ByClient By = "client"
-	ByTool   By = "tool" // a request counts in the row of each tool that it called
 )
 
 // Bounds of a report; names come from requests.
@@ -30,74 +19,24 @@ const (
 	maxUnpriced = 20
 )
 
-// Other is the row of what comes after the first 4096 different names.
-const Other = "(other)"
-
-// Report sums up requests.
-type Report struct {
-	By       By       `json:"by"`
-	Rows     []Row    `json:"rows"`
-	Total    Row      `json:"total"`              // each request once
-	PricesOf string   `json:"prices_as_of"`       // the date of the prices
-	Unpriced []string `json:"unpriced,omitempty"` // models that have no price, at most 20
-	// Records of the log that are in no row, whatever the filter: they cannot be
-	// decoded, or say again what another has said.
-	Unindexed int64 `json:"unindexed,omitempty"`
-}
-
-// Row is a row of a report.
-type Row struct {
-	Key   string    `json:"key"`            // day, hour or name
-	Start time.Time `json:"start,omitzero"` // of the day or hour
-
-	Requests    int64 `json:"requests"` // the six below together
-	Allowed     int64 `json:"allowed"`  // and whatever else ended
-	Blocked     int64 `json:"blocked"`
-	Refused     int64 `json:"refused"`
-	Failed      int64 `json:"failed"`
-	Interrupted int64 `json:"interrupted"`
-	Open        int64 `json:"open"`
-
-	Input         int64 `json:"input_tokens"` // includes what was read from and written to the cache
-	Output        int64 `json:"output_tokens"`
-	CacheRead     int64 `json:"cache_read_tokens"`
-	CacheCreation int64 `json:"cache_creation_tokens"`
-	Reasoning     int64 `json:"reasoning_tokens"`
-	Incomplete    int64 `json:"incomplete"` // requests whose tokens were not counted to the end
-
-	Cost     float64 `json:"cost_usd"` // of the models that have a price
-	Unpriced int64   `json:"unpriced"` // requests with tokens of a model that has none
-
-	Duration   Percentiles `json:"duration"`
-	FirstChunk Percentiles `json:"time_to_first_chunk"`
-}
-
-// Percentiles are in seconds, and off by at most 1/128 of their value; 0 where
-// there was nothing to measure.
-type Percentiles struct {
-	P50 float64 `json:"p50"`
-	P95 float64 `json:"p95"`
-	P99 float64 `json:"p99"`
-}
-
 // Report sums up the requests that f selects. Rows of days and hours ascend,
 // others have the most requests first. Days are those of zone; nil is UTC.
-func (x *Index) Report(ctx context.Context, by By, f Filter, prices *price.Table, zone *time.Location) (*Report, error) {
+func (x *Index) Report(ctx context.Context, by audit.By, f audit.Filter, prices *price.Table, zone *time.Location) (*audit.Report, error) {
 	if zone == nil {
 		zone = time.UTC
 	}
 	t := tally{by: by, filter: f, prices: prices, zone: zone, rows: make(map[string]*tallyRow), unpriced: make(map[string]bool)}
-	w := wish{filter: f, byTool: by == ByTool}
+	w := selection{filter: f, byTool: by == audit.ByTool}
 	switch by {
-	case ByDay:
+	case audit.ByDay:
 		// A day can begin within an hour of UTC.
 		w.whole = func(hour int64) bool {
 			first, last := hourTime(hour, zone), hourTime(hour+1, zone).Add(-time.Microsecond)
 			return first.YearDay() == last.YearDay()
 		}
-	case ByHour, ByModel, ByClient, ByTool:
+	case audit.ByHour, audit.ByModel, audit.ByClient, audit.ByTool:
 	default:
-		return nil, fmt.Errorf("making a report: there are no rows by %q", by)
+		return nil, fmt.Errorf("making a report: %w: %.40q", audit.ErrBy, by)
 	}
 	unindexed, err := x.sumUp(ctx, w, t.take)
 	if err != nil {
@@ -112,8 +51,8 @@ func hourTime(hour int64, zone *time.Location) time.Time {
 
 // tally is a report in the making.
 type tally struct {
-	by       By
-	filter   Filter
+	by       audit.By
+	filter   audit.Filter
 	prices   *price.Table
 	zone     *time.Location
 	rows     map[string]*tallyRow
@@ -123,7 +62,7 @@ type tally struct {
 
 // tallyRow is a row with what it is computed from.
 type tallyRow struct {
-	Row
+	audit.Row
 	sums sums
 }
 
@@ -131,17 +70,17 @@ func (t *tally) take(p portion) {
 	if p.tool == t.filter.Tool {
 		t.add(&t.total, p)
 	}
-	if (t.by == ByTool) != (p.tool != "") && t.filter.Tool == "" {
+	if (t.by == audit.ByTool) != (p.tool != "") && t.filter.Tool == "" {
 		return
 	}
 	key, begin := t.key(p)
 	row := t.rows[key]
 	if row == nil && len(t.rows) >= maxRows {
-		key = Other
+		key = audit.Other
 		row = t.rows[key]
 	}
 	if row == nil {
-		row = &tallyRow{Row: Row{Key: key, Start: begin}}
+		row = &tallyRow{Row: audit.Row{Key: key, Start: begin}}
 		t.rows[key] = row
 	}
 	t.add(row, p)
@@ -150,17 +89,17 @@ func (t *tally) take(p portion) {
 func (t *tally) key(p portion) (key string, begin time.Time) {
 	const unnamed = "(none)"
 	switch t.by {
-	case ByDay:
+	case audit.ByDay:
 		// The hour of a portion is whole, or the request's own time decides.
 		year, month, day := time.UnixMicro(p.sums.first).In(t.zone).Date()
 		begin = time.Date(year, month, day, 0, 0, 0, 0, t.zone)
 		return begin.Format(time.DateOnly), begin
-	case ByHour:
+	case audit.ByHour:
 		begin = hourTime(p.hour, t.zone)
 		return begin.Format("2006-01-02 15:04 -0700"), begin
-	case ByModel:
+	case audit.ByModel:
 		return cmp.Or(p.model, unnamed), begin
-	case ByClient:
+	case audit.ByClient:
 		return cmp.Or(p.client, unnamed), begin
 	}
 	return p.tool, begin
@@ -170,9 +109,9 @@ func (t *tally) add(row *tallyRow, p portion) {
 	n := p.sums.requests
 	row.Requests += n
 	switch {
-	case p.state == StateOpen:
+	case p.state == audit.StateOpen:
 		row.Open += n
-	case p.state == StateInterrupted:
+	case p.state == audit.StateInterrupted:
 		row.Interrupted += n
 	case p.decision == proto.DecisionBlocked:
 		row.Blocked += n
@@ -184,9 +123,9 @@ func (t *tally) add(row *tallyRow, p portion) {
 		row.Allowed += n
 	}
 	if usage := p.sums.usage(); usage.Input+usage.Output > 0 {
-		cost, known := t.prices.Cost(p.model, usage)
+		cost, known := t.prices.Cost(p.model, 0, usage)
 		if !known {
-			cost, known = t.prices.Cost(p.asked, usage)
+			cost, known = t.prices.Cost(p.asked, 0, usage)
 		}
 		row.Cost += cost
 		if !known {
@@ -199,14 +138,14 @@ func (t *tally) add(row *tallyRow, p portion) {
 	row.sums.add(p.sums)
 }
 
-func (t *tally) report(unindexed int64) *Report {
-	r := &Report{By: t.by, Total: t.total.finish(), PricesOf: t.prices.AsOf.Format(time.DateOnly), Unindexed: unindexed}
+func (t *tally) report(unindexed int64) *audit.Report {
+	r := &audit.Report{By: t.by, Total: t.total.finish(), PricesOf: t.prices.AsOf.Format(time.DateOnly), Unindexed: unindexed}
 	r.Total.Key = "total"
 	rows := slices.Collect(maps.Values(t.rows))
 	slices.SortFunc(rows, func(a, b *tallyRow) int {
 		return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(b.Requests, a.Requests), cmp.Compare(a.Key, b.Key))
 	})
-	r.Rows = make([]Row, 0, len(rows))
+	r.Rows = make([]audit.Row, 0, len(rows))
 	for _, row := range rows {
 		r.Rows = append(r.Rows, row.finish())
 	}
@@ -214,7 +153,7 @@ func (t *tally) report(unindexed int64) *Report {
 	return r
 }
 
-func (row *tallyRow) finish() Row {
+func (row *tallyRow) finish() audit.Row {
 	s := &row.sums
 	row.Input, row.Output, row.Reasoning = s.input, s.output, s.reasoning
 	row.CacheRead, row.CacheCreation, row.Incomplete = s.cacheRead, s.cacheCreation, s.incomplete
@@ -222,6 +161,49 @@ func (row *tallyRow) finish() Row {
 	return row.Row
 }
 
-func percentiles(h histogram) Percentiles {
-	return Percentiles{P50: h.percentile(.50), P95: h.percentile(.95), P99: h.percentile(.99)}
+func percentiles(h histogram) audit.Percentiles {
+	return audit.Percentiles{P50: h.percentile(.50), P95: h.percentile(.95), P99: h.percentile(.99)}
+}
+
+// Tools returns which tools were called in the requests that f selects, those with
+// the most calls first. Beyond 4096 pairs of tool and client the rest is one
+// entry, with [audit.Other] for both.
+func (x *Index) Tools(ctx context.Context, f audit.Filter) ([]audit.ToolUse, error) {
+	type pair struct{ tool, client string }
+	uses := make(map[pair]*audit.ToolUse)
+	_, err := x.sumUp(ctx, selection{filter: f, byTool: true}, func(p portion) {
+		if p.tool == "" {
+			return
+		}
+		key := pair{p.tool, p.client}
+		if uses[key] == nil && len(uses) >= maxRows {
+			key = pair{audit.Other, audit.Other}
+		}
+		u := uses[key]
+		first, last := time.UnixMicro(p.sums.first).UTC(), time.UnixMicro(p.sums.last).UTC()
+		if u == nil {
+			u = &audit.ToolUse{Tool: key.tool, Client: key.client, First: first, Last: last}
+			uses[key] = u
+		}
+		u.Requests += p.sums.requests
+		u.Calls += p.sums.calls
+		u.Allowed += p.sums.callsAllowed
+		u.Blocked += p.sums.callsBlocked
+		if first.Before(u.First) {
+			u.First = first
+		}
+		if last.After(u.Last) {
+			u.Last = last
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("summing up tools: %w", damaged(err))
+	}
+	all := make([]audit.ToolUse, 0, len(uses))
+	for _, u := range slices.SortedFunc(maps.Values(uses), func(a, b *audit.ToolUse) int {
+		return cmp.Or(cmp.Compare(b.Calls, a.Calls), cmp.Compare(a.Tool, b.Tool), cmp.Compare(a.Client, b.Client))
+	}) {
+		all = append(all, *u)
+	}
+	return all, nil
 }

@@ -13,10 +13,11 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/auditor/internal/index"
+	"github.com/openclaw-security/bus/services/internal/audit"
 	"github.com/openclaw-security/bus/services/internal/price"
 )
 
-func report(t *testing.T, x *index.Index, by index.By, f index.Filter) *index.Report {
+func report(t *testing.T, x *index.Index, by audit.By, f audit.Filter) *audit.Report {
 	t.Helper()
 	r, err := x.Report(t.Context(), by, f, price.Shipped(), nil)
 	if err != nil {
@@ -63,17 +64,17 @@ func TestReport(t *testing.T) {
 	l.add(t, start("r7", noon.Add(-61*time.Minute)))
 	fill(t, x, l)
 
-	r, err := x.Report(t.Context(), index.ByDay, index.Filter{}, prices(t), nil)
+	r, err := x.Report(t.Context(), audit.ByDay, audit.Filter{}, prices(t), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	const full = (400*3 + 600*.3 + 100*15) / 1e6 // what r1 and r2 cost each
-	want := index.Row{
+	want := audit.Row{
 		Key: "total", Requests: 7, Allowed: 2, Blocked: 1, Refused: 1, Failed: 1, Interrupted: 1, Open: 1,
 		Input: 2020, Output: 201, CacheRead: 2200, Reasoning: 20, Incomplete: 1,
 		Cost: 2*full + 1000*.3/1e6, Unpriced: 1,
-		Duration:   index.Percentiles{P50: 2, P95: 3, P99: 3},
-		FirstChunk: index.Percentiles{P50: .5, P95: .5, P99: .5},
+		Duration:   audit.Percentiles{P50: 2, P95: 3, P99: 3},
+		FirstChunk: audit.Percentiles{P50: .5, P95: .5, P99: .5},
 	}
 	if !nearly(r.Total, want) {
 		t.Errorf("total:\ngot  %+v\nwant %+v", r.Total, want)
@@ -85,21 +86,21 @@ func TestReport(t *testing.T) {
 		t.Errorf("unpriced %q by prices of %s", r.Unpriced, r.PricesOf)
 	}
 	tests := []struct {
-		by     index.By
-		filter index.Filter
+		by     audit.By
+		filter audit.Filter
 		want   string
 	}{
-		{index.ByModel, index.Filter{}, "claude-sonnet-4-5-20250929:4 claude-sonnet-4-5:2 llama3:8b:1"},
-		{index.ByClient, index.Filter{}, "agent:6 other:1"},
-		{index.ByTool, index.Filter{}, "exec:1 read:1"},
-		{index.ByTool, index.Filter{Tool: "read"}, "read:1"},
-		{index.ByTool, index.Filter{Client: "other"}, ""},
-		{index.ByHour, index.Filter{}, "2026-11-21 12:00 +0000:1 2026-11-22 10:00 +0000:1 2026-11-22 11:00 +0000:1 2026-11-22 12:00 +0000:4"},
-		{index.ByClient, index.Filter{Interrupted: true}, "agent:1"},
-		{index.ByClient, index.Filter{Decision: proto.DecisionBlocked}, "agent:1"},
-		{index.ByModel, index.Filter{Model: "claude-sonnet-4-5"}, "claude-sonnet-4-5-20250929:4 claude-sonnet-4-5:2"},
-		{index.ByDay, index.Filter{Until: noon}, "2026-11-21:1 2026-11-22:2"},
-		{index.ByDay, index.Filter{Tool: "nothing"}, ""},
+		{audit.ByModel, audit.Filter{}, "claude-sonnet-4-5-20250929:4 claude-sonnet-4-5:2 llama3:8b:1"},
+		{audit.ByClient, audit.Filter{}, "agent:6 other:1"},
+		{audit.ByTool, audit.Filter{}, "exec:1 read:1"},
+		{audit.ByTool, audit.Filter{Tool: "read"}, "read:1"},
+		{audit.ByTool, audit.Filter{Client: "other"}, ""},
+		{audit.ByHour, audit.Filter{}, "2026-11-21 12:00 +0000:1 2026-11-22 10:00 +0000:1 2026-11-22 11:00 +0000:1 2026-11-22 12:00 +0000:4"},
+		{audit.ByClient, audit.Filter{Interrupted: true}, "agent:1"},
+		{audit.ByClient, audit.Filter{Decision: proto.DecisionBlocked}, "agent:1"},
+		{audit.ByModel, audit.Filter{Model: "claude-sonnet-4-5"}, "claude-sonnet-4-5-20250929:4 claude-sonnet-4-5:2"},
+		{audit.ByDay, audit.Filter{Until: noon}, "2026-11-21:1 2026-11-22:2"},
+		{audit.ByDay, audit.Filter{Tool: "nothing"}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(fmt.Sprintf("%s %+v", tt.by, tt.filter), func(t *testing.T) {
@@ -108,12 +109,12 @@ func TestReport(t *testing.T) {
 			}
 		})
 	}
-	if _, err := x.Report(t.Context(), "colour", index.Filter{}, prices(t), nil); err == nil {
+	if _, err := x.Report(t.Context(), "colour", audit.Filter{}, prices(t), nil); err == nil {
 		t.Error("reported by colour")
 	}
 }
 
-func keys(r *index.Report) string {
+func keys(r *audit.Report) string {
 	var words []string
 	for _, row := range r.Rows {
 		words = append(words, fmt.Sprintf("%s:%d", row.Key, row.Requests))
@@ -122,8 +123,8 @@ func keys(r *index.Report) string {
 }
 
 // nearly allows for the percentiles' stated error, and that of adding money.
-func nearly(got, want index.Row) bool {
-	for _, p := range [][2]index.Percentiles{{got.Duration, want.Duration}, {got.FirstChunk, want.FirstChunk}} {
+func nearly(got, want audit.Row) bool {
+	for _, p := range [][2]audit.Percentiles{{got.Duration, want.Duration}, {got.FirstChunk, want.FirstChunk}} {
 		for _, v := range [][2]float64{{p[0].P50, p[1].P50}, {p[0].P95, p[1].P95}, {p[0].P99, p[1].P99}} {
 			if math.Abs(v[0]-v[1]) > v[1]/128 {
 				return false
@@ -177,7 +178,7 @@ func TestSumsAgreeWithRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	zones := []*time.Location{time.UTC, time.FixedZone("IST", 19800), howe}
-	filters := []index.Filter{
+	filters := []audit.Filter{
 		{},
 		{Since: noon.Add(-100 * time.Hour)},
 		{Since: noon.Add(-100*time.Hour - time.Minute), Until: noon.Add(-50*time.Hour - 7*time.Nanosecond)},
@@ -194,9 +195,9 @@ func TestSumsAgreeWithRequests(t *testing.T) {
 	for _, f := range filters {
 		one := f
 		one.IDPrefix = "r"
-		for _, by := range []index.By{index.ByDay, index.ByHour, index.ByModel, index.ByClient, index.ByTool} {
+		for _, by := range []audit.By{audit.ByDay, audit.ByHour, audit.ByModel, audit.ByClient, audit.ByTool} {
 			for i, zone := range zones {
-				if i > 0 && by != index.ByDay {
+				if i > 0 && by != audit.ByDay {
 					continue // no row depends on the zone
 				}
 				t.Run(fmt.Sprintf("%s in %s %+v", by, zone, f), func(t *testing.T) {
@@ -251,8 +252,8 @@ func TestTools(t *testing.T) {
 	other.Client, other.ToolCalls = "other", []proto.ToolCall{{Name: "exec", Verdict: proto.DecisionAllowed}}
 	l.add(t, other)
 	fill(t, x, l)
-	got, err := x.Tools(t.Context(), index.Filter{})
-	want := []index.ToolUse{
+	got, err := x.Tools(t.Context(), audit.Filter{})
+	want := []audit.ToolUse{
 		{Tool: "exec", Client: "agent", Requests: 2, Calls: 6, Allowed: 2, Blocked: 2, First: first, Last: last},
 		{Tool: "exec", Client: "other", Requests: 1, Calls: 1, Allowed: 1, First: noon, Last: noon},
 	}
@@ -272,12 +273,12 @@ func TestReportIsBounded(t *testing.T) {
 		l.add(t, a)
 	}
 	fill(t, x, l)
-	r := report(t, x, index.ByClient, index.Filter{})
-	if len(r.Rows) != 4097 || r.Rows[0].Key != index.Other || r.Rows[0].Requests != clients-4096 || r.Total.Requests != clients {
+	r := report(t, x, audit.ByClient, audit.Filter{})
+	if len(r.Rows) != 4097 || r.Rows[0].Key != audit.Other || r.Rows[0].Requests != clients-4096 || r.Total.Requests != clients {
 		t.Errorf("%d rows, the first %+v, total %+v", len(r.Rows), r.Rows[0], r.Total)
 	}
-	uses, err := x.Tools(t.Context(), index.Filter{})
-	if err != nil || len(uses) != 4097 || uses[0].Client != index.Other || uses[0].Calls != clients-4096 {
+	uses, err := x.Tools(t.Context(), audit.Filter{})
+	if err != nil || len(uses) != 4097 || uses[0].Client != audit.Other || uses[0].Calls != clients-4096 {
 		t.Errorf("%d uses, the first %+v, %v", len(uses), uses[0], err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/internal/audit"
 )
 
 func TestPercentilesAreAsGoodAsTheySay(t *testing.T) {
@@ -138,7 +139,7 @@ func TestAddIsAllOrNothing(t *testing.T) {
 	if err := x.Add(t.Context(), records); err != nil {
 		t.Fatal(err)
 	}
-	uses, err := x.Tools(t.Context(), Filter{Client: "c"})
+	uses, err := x.Tools(t.Context(), audit.Filter{Client: "c"})
 	if err != nil || len(uses) != 1 || uses[0].Calls != 500 {
 		t.Errorf("got %+v, %v", uses, err)
 	}

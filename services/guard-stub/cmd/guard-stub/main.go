@@ -5,13 +5,9 @@ import (
 	"os"
 
 	guardstub "github.com/openclaw-security/bus/services/guard-stub"
-	"github.com/openclaw-security/bus/services/internal/daemon"
+	"github.com/openclaw-security/bus/services/internal/service"
 )
 
 func main() {
-	os.Exit(daemon.Program[guardstub.Config]{
-		Name:     "guard-stub",
-		Synopsis: "score prompts for the proxy by a file of rules",
-		Run:      guardstub.Run,
-	}.Main(os.Args[1:]))
+	os.Exit(service.Main(guardstub.Spec(), guardstub.Run, os.Args[1:]))
 }

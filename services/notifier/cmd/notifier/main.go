@@ -4,14 +4,10 @@ package main
 import (
 	"os"
 
-	"github.com/openclaw-security/bus/services/internal/daemon"
+	"github.com/openclaw-security/bus/services/internal/service"
 	"github.com/openclaw-security/bus/services/notifier"
 )
 
 func main() {
-	os.Exit(daemon.Program[notifier.Config]{
-		Name:     "notifier",
-		Synopsis: "deliver alerts from the bus to their owner",
-		Run:      notifier.Run,
-	}.Main(os.Args[1:]))
+	os.Exit(service.Main(notifier.Spec(), notifier.Run, os.Args[1:]))
 }

@@ -15,8 +15,9 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
-	"github.com/openclaw-security/bus/services/internal/bustest"
+	"github.com/openclaw-security/bus/services/notifier/internal/delivery/clock"
 	"github.com/openclaw-security/bus/services/notifier/internal/sink"
+	"github.com/openclaw-security/bus/services/testing/bustest"
 )
 
 const chatName = "fake"
@@ -67,7 +68,8 @@ type sent struct {
 
 // fakeChat does what its script says.
 type fakeChat struct {
-	clock   Clock
+	clock   clock.Clock
+	address string
 	limits  sink.Limits
 	levels  int
 	onSend  func(n int, s *sent) error // n from 0; sets s.accepted
@@ -80,6 +82,7 @@ type fakeChat struct {
 var _ sink.Chat = (*fakeChat)(nil)
 
 func (*fakeChat) Name() string          { return chatName }
+func (c *fakeChat) Address() string     { return c.address }
 func (c *fakeChat) Limits() sink.Limits { return c.limits }
 
 func (c *fakeChat) Render(b sink.Batch, level int) (sink.Message, bool) {
@@ -145,35 +148,66 @@ func failure(class sink.Class) *sink.Error {
 type rig struct {
 	t      testing.TB
 	bus    *bustest.Bus
+	lanes  []proto.Consumer // of all streams
+	added  []proto.Stream   // those that not every bus has
 	source *bus.Fence
+	stream string // of the source's alerts
 	chat   *fakeChat
 	clock  fastClock
 	change func(*Options)
 	ready  chan error // the last one reported, if any
 
 	published uint64
+	reader    *bus.Conn // see operator
+}
+
+// operator returns a connection that reads what is stored.
+func (g *rig) operator() *bus.Conn {
+	g.t.Helper()
+	if g.reader == nil {
+		g.reader = g.bus.Conn(g.t, bus.RoleOperator)
+	}
+	return g.reader
 }
 
 // speed is how many seconds pass for the delivery in one of the bus.
 const speed = 300
 
 func newRig(t testing.TB, opts ...bustest.Option) *rig {
-	return newRigWith(t, 30*time.Second, bus.Plan{}, opts...)
+	return newRigWith(t, 30*time.Second, bus.ProvisionConfig{}, opts...)
 }
 
-func newRigWith(t testing.TB, ackWait time.Duration, plan bus.Plan, opts ...bustest.Option) *rig {
+func newRigWith(t testing.TB, ackWait time.Duration, plan bus.ProvisionConfig, opts ...bustest.Option) *rig {
 	t.Helper()
-	u, r := proto.LaneConsumers(chatName)
-	u.AckWait, r.AckWait = ackWait, ackWait
-	plan.Consumers = []proto.Consumer{u, r}
-	b := bustest.Start(t, append(opts, bustest.Durables(u, r), bustest.Plan(plan))...)
-	g := &rig{t: t, bus: b, clock: newFastClock(speed), ready: make(chan error, 1)}
+	return newRigOf(t, ackWait, plan, bustest.AlertStreams(), opts...)
+}
+
+// newRigOf starts a rig whose chat has its durables in these streams.
+func newRigOf(t testing.TB, ackWait time.Duration, plan bus.ProvisionConfig, streams []string, opts ...bustest.Option) *rig {
+	t.Helper()
+	var lanes []proto.Consumer
+	for _, stream := range streams {
+		lanes = append(lanes, lanesOf(stream, ackWait)...)
+	}
+	plan.Consumers = lanes
+	// The plan before the others: they may add streams to it.
+	b := bustest.Start(t, append([]bustest.Option{bustest.Durables(lanes...), bustest.Provision(plan)}, opts...)...)
+	g := &rig{t: t, bus: b, lanes: lanes, added: plan.Streams, stream: proto.AlertsStream(bustest.Suricata), clock: newFastClock(speed), ready: make(chan error, 1)}
 	g.chat = &fakeChat{clock: g.clock, levels: 2, limits: sink.Limits{PerMinute: 10, Gap: 1100 * time.Millisecond}}
-	g.source = bus.NewFence(b.Conn(t, bus.ShipperRole(bustest.Suricata)), proto.StreamSecurity, proto.SourceFilter(bustest.Host, bustest.Suricata))
+	g.source = bus.NewFence(b.Conn(t, bus.ShipperRole(bustest.Suricata)), g.stream, proto.SourceFilter(bustest.Host, bustest.Suricata))
 	if _, err := g.source.Last(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return g
+}
+
+// lanesOf are the chat's durables in a stream.
+func lanesOf(stream string, ackWait time.Duration) []proto.Consumer {
+	lanes := proto.LaneConsumers(chatName, stream)
+	for i := range lanes {
+		lanes[i].AckWait = ackWait
+	}
+	return lanes
 }
 
 // alert is an alert whose id, title and entity are its own.
@@ -214,7 +248,7 @@ func (g *rig) options() Options {
 	o := Options{
 		Conn:    g.bus.Conn(g.t, bus.RoleNotifier),
 		Chat:    g.chat,
-		Least:   proto.SeverityLow,
+		Min:     proto.SeverityLow,
 		Log:     bustest.Log(g.t),
 		Metrics: prometheus.NewRegistry(),
 		Clock:   g.clock,
@@ -294,9 +328,8 @@ func (g *rig) settled() {
 	g.t.Helper()
 	g.stored()
 	conn := g.bus.Conn(g.t, bus.RoleNotifier)
-	u, r := proto.LaneConsumers(chatName)
 	bustest.Eventually(g.t, "everything is acknowledged", func() bool {
-		for _, def := range []proto.Consumer{u, r} {
+		for _, def := range g.lanes {
 			c, err := conn.Bind(g.t.Context(), def.Stream, def.Durable)
 			if err != nil {
 				return false
@@ -310,10 +343,10 @@ func (g *rig) settled() {
 	})
 }
 
-// stored waits until the alerts' stream has got what was published.
+// stored waits until the streams of alerts have got what was published.
 func (g *rig) stored() {
 	g.t.Helper()
-	conn := g.bus.Conn(g.t, bus.RoleOperator)
+	conn := g.operator()
 	// In parts, so that what is waited for is that the copying goes on: how fast
 	// it is depends on the disk, and on what else the machine does.
 	const part = 500
@@ -322,19 +355,20 @@ func (g *rig) stored() {
 	}
 }
 
-func (g *rig) storedThrough(conn *bus.Conn, sequence uint64) {
+func (g *rig) storedThrough(conn *bus.Conn, published uint64) {
 	g.t.Helper()
 	bustest.Eventually(g.t, "the alerts are stored", func() bool {
-		o, err := conn.Overview(g.t.Context())
+		o, err := conn.Overview(g.t.Context(), g.added...)
 		if err != nil {
 			return false
 		}
+		stored := uint64(0)
 		for _, s := range o.Streams {
-			if s.Name == proto.StreamAlerts {
-				return s.Last >= sequence
+			if slices.ContainsFunc(g.lanes, func(c proto.Consumer) bool { return c.Stream == s.Name }) {
+				stored += s.Last
 			}
 		}
-		return false
+		return stored >= published
 	})
 }
 
@@ -342,7 +376,7 @@ func (g *rig) storedThrough(conn *bus.Conn, sequence uint64) {
 func (g *rig) ledger() []proto.Delivery {
 	g.t.Helper()
 	var all []proto.Delivery
-	for m, err := range g.bus.Conn(g.t, bus.RoleOperator).History(g.t.Context(), proto.StreamDeliveries, proto.DeliveriesPrefix+".>", bus.Start{}) {
+	for m, err := range g.operator().History(g.t.Context(), proto.StreamDeliveries, proto.DeliveriesPrefix+".>", bus.Start{}) {
 		if err != nil {
 			g.t.Fatal(err)
 		}

@@ -1,30 +1,24 @@
 package delivery
 
 import (
-	"flag"
 	"fmt"
-	"runtime"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/openclaw-security/bus/proto"
-	"github.com/openclaw-security/bus/services/internal/bus"
-	"github.com/openclaw-security/bus/services/internal/bustest"
+	"github.com/openclaw-security/bus/services/testing/bustest"
+	"github.com/openclaw-security/bus/services/testing/testenv"
 )
-
-// stormSize is small by default, if large enough for more than one digest:
-// copying 100,000 alerts into their stream takes an embedded server that syncs
-// every write more than a minute.
-var stormSize = flag.Int("storm", 10_000, "alerts in the storm of TestStorm")
 
 // A storm is drained in few messages that count every alert, and a critical one
 // that comes in the middle of it has a message of its own, the next.
 func TestStorm(t *testing.T) {
-	n := *stormSize
+	// Few, if enough for more than one digest: copying 100,000 alerts into their
+	// stream takes an embedded server that syncs every write more than a minute.
+	n := testenv.Count(t, "TEST_ALERTS", 10_000)
 	g := newRig(t)
 	storm := make([]*nats.Msg, 0, n)
 	for i := range n {
@@ -41,7 +35,7 @@ func TestStorm(t *testing.T) {
 		return g.source.Publish(t.Context(), []*nats.Msg{alert(proto.SeverityCritical, comes)})
 	}
 	g.start()
-	eventually(g, "the critical alert is told of", func([]sent) bool { return g.titles()[comes] == 1 })
+	eventually(g, "the critical alert is sent", func([]sent) bool { return g.titles()[comes] == 1 })
 	g.settled()
 
 	got := g.chat.accepted()
@@ -67,32 +61,6 @@ func TestStorm(t *testing.T) {
 	bustest.Eventually(t, "the ledger has every message", func() bool { return len(g.ledger()) == len(got) })
 }
 
-// What is held of the most that can wait has a bounded size, whatever the alerts
-// carry.
-func TestPilesAreSmall(t *testing.T) {
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	var p pile
-	const most = 8192
-	for i := range most {
-		m := event(proto.SeverityHigh, fmt.Sprint("id", i), fmt.Sprint("title ", i, strings.Repeat("x", 4096)))
-		e, err := decodeAlert(m.Subject, m.Data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p.add(urgent, &bus.Msg{Subject: m.Subject, Data: m.Data, Header: m.Header, Sequence: uint64(i)}, hash(fmt.Sprint(i)), e)
-	}
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	if each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / most; each > 2048 {
-		t.Errorf("an alert of %d bytes takes %d", 4096, each)
-	}
-	if len(p.takeAll()) != most {
-		t.Error("some are gone")
-	}
-}
-
 // However many urgent alerts keep coming, the routine ones have their turn.
 func TestRoutineHasItsTurn(t *testing.T) {
 	g := newRig(t)
@@ -107,7 +75,7 @@ func TestRoutineHasItsTurn(t *testing.T) {
 	g.publish(alert(proto.SeverityHigh, "u0"))
 	g.stored()
 	_, stop := g.start()
-	got := eventually(g, "the routine alerts are told of", func(s []sent) bool {
+	got := eventually(g, "the routine alerts are sent", func(s []sent) bool {
 		return len(s) > 0 && slices.Contains(s[len(s)-1].Titles, "r0")
 	})
 	stop()

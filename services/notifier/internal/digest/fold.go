@@ -8,7 +8,7 @@ import (
 	"github.com/openclaw-security/bus/proto"
 )
 
-// Most groups and criticals that a digest lists. What is over is counted.
+// Max groups and criticals that a digest lists. The others are counted.
 const (
 	MaxGroups    = 500
 	MaxCriticals = 500
@@ -25,8 +25,10 @@ type Key struct {
 // Alert is as much of an alert as a digest needs.
 type Alert struct {
 	Key
-	ID   string
-	Time time.Time
+	ID        string
+	Time      time.Time
+	Host      string
+	Signature string // the rule's id or the event's kind, which only the source chooses
 }
 
 // Fold counts alerts. Every alert is in exactly one group, and in Severities
@@ -40,7 +42,8 @@ func Fold(alerts []Alert) Digest {
 	at := make(map[Key]int)
 	var groups []Group
 	var criticals []Critical
-	named := make(map[Key]int)
+	named := make(map[criticalKey]int)
+	signatures := make(map[signature]int)
 	for _, a := range alerts {
 		Tally(&d.Severities, a.Severity, 1)
 		sources[a.Source]++
@@ -54,11 +57,13 @@ func Fold(alerts []Alert) Digest {
 		if a.Severity != proto.SeverityCritical {
 			continue
 		}
-		i, ok = named[a.Key]
+		of := signature{origin{a.Host, a.Source}, a.Signature}
+		signatures[of]++
+		i, ok = named[criticalKey{a.Key, of}]
 		if !ok {
 			i = len(criticals)
-			named[a.Key] = i
-			criticals = append(criticals, Critical{ID: a.ID, Time: a.Time, Source: a.Source, Rule: a.Rule, Entity: a.Entity})
+			named[criticalKey{a.Key, of}] = i
+			criticals = append(criticals, Critical{signature: of, ID: a.ID, Time: a.Time, Source: a.Source, Rule: a.Rule, Entity: a.Entity})
 		}
 		criticals[i].add(a)
 	}
@@ -70,6 +75,13 @@ func Fold(alerts []Alert) Digest {
 		d.OtherAlerts += g.Count
 	}
 	slices.SortStableFunc(criticals, func(a, b Critical) int { return a.Time.Compare(b.Time) })
+	for i := range criticals {
+		c := &criticals[i]
+		c.Of = signatures[c.signature]
+		signatures[c.signature] = 0
+	}
+	slices.SortStableFunc(criticals, rareFirst)
+	takeTurns(criticals)
 	d.Criticals = criticals[:min(len(criticals), MaxCriticals)]
 	return d
 }
@@ -90,6 +102,57 @@ func (c *Critical) add(a Alert) {
 	if a.Time.Before(c.Time) {
 		c.ID, c.Time = a.ID, a.Time
 	}
+}
+
+// origin is a source on a host, which the server vouches for.
+type origin struct{ host, source string }
+
+// signature is what nobody but the source can choose of an alert.
+type signature struct {
+	origin origin
+	id     string
+}
+
+type criticalKey struct {
+	Key
+	signature signature
+}
+
+// rareFirst puts the first of each signature before the others.
+func rareFirst(a, b Critical) int {
+	switch {
+	case a.Of > 0 && b.Of > 0:
+		return cmp.Compare(a.Of, b.Of)
+	case a.Of > 0:
+		return -1
+	case b.Of > 0:
+		return 1
+	}
+	return 0
+}
+
+// takeTurns has the origins take turns, each in the order that its alerts have: among
+// those that are the first of their signature, and among the others behind them.
+func takeTurns(criticals []Critical) {
+	type queue struct {
+		origin origin
+		first  bool
+	}
+	taken := make(map[queue]int)
+	for i := range criticals {
+		q := queue{criticals[i].signature.origin, criticals[i].Of > 0}
+		criticals[i].turn = taken[q]
+		taken[q]++
+	}
+	slices.SortStableFunc(criticals, func(a, b Critical) int {
+		switch {
+		case a.Of > 0 && b.Of == 0:
+			return -1
+		case a.Of == 0 && b.Of > 0:
+			return 1
+		}
+		return cmp.Compare(a.turn, b.turn)
+	})
 }
 
 // largestFirst orders by severity, then by size, and what is equal in both by

@@ -15,7 +15,7 @@ import (
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 func one(severity proto.Severity, source, rule, entity, id string, after time.Duration) Alert {
-	return Alert{Key: Key{severity, source, rule, entity}, ID: id, Time: noon.Add(after)}
+	return Alert{Key: Key{severity, source, rule, entity}, ID: id, Time: noon.Add(after), Signature: rule}
 }
 
 func TestFold(t *testing.T) {
@@ -38,8 +38,8 @@ func TestFold(t *testing.T) {
 			{proto.SeverityLow, "suricata", "scan", "10.0.0.1", 1, noon, noon},
 		},
 		Criticals: []Critical{
-			{"5", noon, "tracee", "keys", "agent", 1},
-			{"4", noon.Add(time.Second), "tracee", "escape", "agent", 2},
+			{"5", noon, "tracee", "keys", "agent", 1, 1, signature{origin{"", "tracee"}, "keys"}, 0},
+			{"4", noon.Add(time.Second), "tracee", "escape", "agent", 2, 2, signature{origin{"", "tracee"}, "escape"}, 1},
 		},
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -63,6 +63,50 @@ func TestFoldBoundsGroups(t *testing.T) {
 		t.Errorf("%d other alerts, %d in the largest group", d.OtherAlerts, d.Groups[0].Count)
 	}
 	check(t, alerts, d)
+}
+
+// Sources take turns: one that makes up rules, titles and entities fills no digest.
+func TestSourcesTakeTurns(t *testing.T) {
+	for name, madeUp := range map[string]func(i int) Alert{
+		"rules": func(i int) Alert {
+			return one(proto.SeverityCritical, "stolen", fmt.Sprint("rule ", i), "e", fmt.Sprint(i), 0)
+		},
+		"titles": func(i int) Alert {
+			a := one(proto.SeverityCritical, "stolen", fmt.Sprint("title ", i), "e", fmt.Sprint(i), 0)
+			a.Signature = "one"
+			return a
+		},
+		"rules of the other host": func(i int) Alert {
+			a := one(proto.SeverityCritical, "suricata", fmt.Sprint("rule ", i), "e", fmt.Sprint(i), 0)
+			a.Host = "box2"
+			return a
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var alerts []Alert
+			for i := range 3 * MaxCriticals {
+				alerts = append(alerts, madeUp(i))
+			}
+			for i := range 5 { // frequent, and last
+				for entity := range 4 {
+					alerts = append(alerts, one(proto.SeverityCritical, "suricata", fmt.Sprint("real ", i), fmt.Sprint(entity), fmt.Sprint("r", i, entity), time.Hour))
+				}
+			}
+			d := Fold(alerts)
+			check(t, alerts, d)
+			seen := 0
+			for i, c := range d.Criticals {
+				if strings.HasPrefix(c.Rule, "real ") {
+					if seen++; seen <= 5 && i >= 10 {
+						t.Errorf("%s is in place %d", c.Rule, i)
+					}
+				}
+			}
+			if want := map[string]int{"titles": 20}[name]; seen < max(want, 5) {
+				t.Errorf("%d of the real ones are named", seen)
+			}
+		})
+	}
 }
 
 // check compares the counts of a digest with a count by hand.
@@ -104,8 +148,17 @@ func check(t *testing.T, alerts []Alert, d Digest) {
 	named := 0
 	for i, c := range d.Criticals {
 		named += c.Count
-		if i > 0 && c.Time.Before(d.Criticals[i-1].Time) {
-			t.Errorf("critical %+v comes after %+v", c, d.Criticals[i-1])
+		if i == 0 {
+			continue
+		}
+		switch last := d.Criticals[i-1]; {
+		case last.Of == 0 && c.Of > 0, (last.Of > 0) == (c.Of > 0) && c.turn < last.turn:
+			t.Errorf("critical %+v comes after %+v", c, last)
+		}
+		for _, before := range d.Criticals[:i] {
+			if before.signature.origin == c.signature.origin && (before.Of == 0 && c.Time.Before(before.Time) || c.Of > 0 && c.Of < before.Of) {
+				t.Errorf("critical %+v of an origin comes after %+v", c, before)
+			}
 		}
 	}
 	if len(d.Criticals) < MaxCriticals && named != want.Critical {

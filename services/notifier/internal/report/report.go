@@ -1,10 +1,11 @@
-// Package report sums up a day from the streams.
+// Package report sums up a day.
 //
-//	SECURITY ────────▶ alerts by rule, DNS names, destinations ─┐
-//	SECURITY_AUDIT ──▶ LLM requests, tokens, cost ──────────────┼─▶ Report ─▶ Text
-//	last messages ───▶ sensors that fell silent ────────────────┘
+//	alerts and events ─▶ alerts by rule, DNS names, destinations ─┐
+//	the auditor ───────▶ LLM requests, tokens, cost ──────────────┼─▶ Report ─▶ Text
+//	last messages ─────▶ sensors that fell silent ────────────────┘
 //
-// Nothing is kept between reports: what is counted is what is stored.
+// Nothing is stored between reports: what is counted is what is stored. What a blocked
+// or an incomplete LLM request is and what one costs, the auditor defines.
 package report
 
 import (
@@ -17,8 +18,8 @@ import (
 	"time"
 
 	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/internal/audit"
 	"github.com/openclaw-security/bus/services/internal/bus"
-	"github.com/openclaw-security/bus/services/internal/price"
 )
 
 // silentAfter is how long a sensor may say nothing before it is reported.
@@ -26,11 +27,22 @@ const silentAfter = time.Hour
 
 // Bus is what this package needs of [bus.Conn].
 type Bus interface {
-	History(ctx context.Context, stream, filter string, start bus.Start) iter.Seq2[*bus.Stored, error]
-	LastMessages(ctx context.Context, stream string) (map[string]*bus.Stored, error)
+	SecurityStreams(ctx context.Context) ([]string, error)
+	MergedHistory(ctx context.Context, streams []string, filter string, start bus.Start) iter.Seq2[*bus.Stored, error]
+	LastMessages(ctx context.Context, streams ...string) (map[string]*bus.Stored, error)
 }
 
 var _ Bus = (*bus.Conn)(nil)
+
+// Auditor answers questions about LLM requests: [audit.Client]. An error means that
+// a question has no answer in time, which is not waited for beyond that.
+type Auditor interface {
+	Status(ctx context.Context) (audit.Status, error)
+	Report(ctx context.Context, by audit.By, f audit.Filter) (*audit.Report, error)
+	Tools(ctx context.Context, f audit.Filter) ([]audit.ToolUse, error)
+}
+
+var _ Auditor = audit.Client{}
 
 // Report is what happened in a span of time.
 type Report struct {
@@ -49,18 +61,15 @@ type Report struct {
 	Undecodable int // messages that could not be read
 }
 
-// LLM sums up the requests to model providers.
+// LLM sums up the requests to model providers that began in the span.
 type LLM struct {
-	Requests    int // that came to an end, whatever it was
-	Blocked     int
-	Refused     int
-	Failed      int
-	Interrupted int // without an end
-	Usage       proto.Usage
-	Incomplete  int     // requests whose tokens were not counted to the end
-	Cost        float64 // US dollars, of the models that have a price
-	Unpriced    Top     // requests of models that have none
-	Tools       Top     // called
+	audit.Row
+	PricesOf string   // the date of the prices
+	NoPrice  []string // models of which no price is known
+	Tools    Top      // called
+
+	Status audit.Status // of the auditor, when it was asked
+	Err    error        // why there is nothing of the above
 }
 
 // Silent is a sensor from which nothing has come of late.
@@ -69,40 +78,58 @@ type Silent struct {
 	Last         time.Time
 }
 
-// Make reads the streams. It stops at an error of the bus: a report of half a
-// day would look like a quiet one.
-func Make(ctx context.Context, b Bus, prices *price.Table, from, to time.Time) (*Report, error) {
-	m := maker{r: &Report{From: from, To: to}, prices: prices, open: make(map[string]bool)}
-	for _, stream := range []struct {
-		name string
-		take func(*bus.Stored) error
-	}{{proto.StreamSecurity, m.event}, {proto.StreamAudit, m.audit}} {
-		for s, err := range b.History(ctx, stream.name, proto.StoredPrefix+".>", bus.Start{Time: from}) {
-			if err != nil {
-				return nil, fmt.Errorf("reading %s for the report: %w", stream.name, err)
-			}
-			if s.Time.After(to) {
-				break
-			}
-			if stream.take(s) != nil {
-				m.r.Undecodable++
-			}
+// Make reads the streams of alerts and events and asks the auditor. It stops at an error of the
+// bus: a report of half a day would look like a quiet one. An auditor that does not
+// answer is part of the report.
+func Make(ctx context.Context, b Bus, auditor Auditor, from, to time.Time) (*Report, error) {
+	m := maker{r: &Report{From: from, To: to}}
+	streams, err := b.SecurityStreams(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for s, err := range b.MergedHistory(ctx, streams, proto.StoredPrefix+".>", bus.Start{Time: from}) {
+		if err != nil {
+			return nil, fmt.Errorf("reading alerts and events for the report: %w", err)
+		}
+		if s.Time.After(to) {
+			break
+		}
+		if m.event(s) != nil {
+			m.r.Undecodable++
 		}
 	}
-	m.r.LLM.Interrupted = len(m.open)
-	last, err := b.LastMessages(ctx, proto.StreamSecurity)
+	last, err := b.LastMessages(ctx, streams...)
 	if err != nil {
 		return nil, fmt.Errorf("asking for the sensors: %w", err)
 	}
 	m.silent(last)
+	if m.r.LLM, err = requests(ctx, auditor, audit.Filter{Since: from, Until: to}); err != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		m.r.LLM = LLM{Err: err}
+	}
 	return m.r, nil
 }
 
-type maker struct {
-	r      *Report
-	prices *price.Table
-	open   map[string]bool // LLM requests that have begun
+// requests asks the auditor for all that a report says of LLM requests.
+func requests(ctx context.Context, auditor Auditor, f audit.Filter) (l LLM, err error) {
+	if l.Status, err = auditor.Status(ctx); err != nil {
+		return l, err
+	}
+	r, err := auditor.Report(ctx, audit.ByClient, f)
+	if err != nil {
+		return l, err
+	}
+	l.Row, l.PricesOf, l.NoPrice = r.Total, r.PricesOf, r.Unpriced
+	uses, err := auditor.Tools(ctx, f)
+	for _, u := range uses {
+		l.Tools.Add(u.Tool, int(u.Calls))
+	}
+	return l, err
 }
+
+type maker struct{ r *Report }
 
 // fields are what a report needs of an event.
 type fields struct {
@@ -133,7 +160,7 @@ func (m *maker) event(s *bus.Stored) error {
 		return err
 	}
 	if subject.Class == proto.ClassAlert {
-		m.r.Rules.Add(f.Title)
+		m.r.Rules.Add(f.Title, 1)
 		m.severity(subject.Severity)
 		if f.Action == "blocked" || f.Action == "drop" {
 			m.r.Blocked++
@@ -144,16 +171,16 @@ func (m *maker) event(s *bus.Stored) error {
 	case f.DNS != nil:
 		if f.DNS.Type != "answer" { // the question was counted
 			for _, name := range f.DNS.Names {
-				m.r.Names.Add(name)
+				m.r.Names.Add(name, 1)
 			}
 		}
 	case f.TLS != nil && f.TLS.SNI != "":
-		m.r.Destinations.Add(f.TLS.SNI)
+		m.r.Destinations.Add(f.TLS.SNI, 1)
 	case f.Network != nil && f.Network.AppProtocol == "tls":
 		// Its handshake, which has the name, is an event of its own.
 	case f.Dst != nil && subject.Kind != "tls":
 		if to := cmp.Or(f.Dst.Hostname, f.Dst.IP); to != "" {
-			m.r.Destinations.Add(to)
+			m.r.Destinations.Add(to, 1)
 		}
 	}
 	return nil
@@ -173,58 +200,11 @@ func (m *maker) severity(s proto.Severity) {
 	}
 }
 
-func (m *maker) audit(s *bus.Stored) error {
-	var a proto.Audit
-	if err := json.Unmarshal(s.Data, &a); err != nil {
-		return err
-	}
-	if a.Phase == proto.PhaseStart {
-		m.open[a.RequestID] = true
-		return nil
-	}
-	delete(m.open, a.RequestID)
-	l := &m.r.LLM
-	l.Requests++
-	switch a.Decision {
-	case proto.DecisionBlocked:
-		l.Blocked++
-	case proto.DecisionRefused:
-		l.Refused++
-	case proto.DecisionFailed:
-		l.Failed++
-	}
-	for _, call := range a.ToolCalls {
-		l.Tools.Add(call.Name)
-	}
-	if a.Usage == nil {
-		return nil
-	}
-	l.Usage.Input += a.Usage.Input
-	l.Usage.Output += a.Usage.Output
-	l.Usage.CacheRead += a.Usage.CacheRead
-	l.Usage.CacheCreation += a.Usage.CacheCreation
-	l.Usage.Reasoning += a.Usage.Reasoning
-	if !a.Usage.Complete {
-		l.Incomplete++
-	}
-	model := cmp.Or(a.ResponseModel, a.RequestModel)
-	cost, known := m.prices.Cost(model, *a.Usage)
-	if !known {
-		cost, known = m.prices.Cost(a.RequestModel, *a.Usage)
-	}
-	if known {
-		l.Cost += cost
-	} else {
-		l.Unpriced.Add(cmp.Or(model, "unnamed"))
-	}
-	return nil
-}
-
 // silent lists sensors; the bus's own services speak only when there is reason.
 func (m *maker) silent(last map[string]*bus.Stored) {
 	for _, s := range last {
 		subject, err := proto.ParseSubject(s.Subject)
-		own := err == nil && (subject.Source == bus.RoleProxy || subject.Source == bus.RoleAuditor)
+		own := err == nil && slices.Contains([]string{bus.RoleProxy, bus.RoleAuditor, bus.RoleNotifier}, subject.Source)
 		if err != nil || own || m.r.To.Sub(s.Time) < silentAfter {
 			continue
 		}

@@ -1,23 +1,25 @@
 package report
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/internal/audit"
 )
 
 const topShown = 5
 
 // Text is the report for a person, in lines. Names in it are foreign text.
-func (r *Report) Text(zone *time.Location, asOf time.Time) string {
+func (r *Report) Text(zone *time.Location) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s to %s\n", r.From.In(zone).Format("2006-01-02 15:04"), r.To.In(zone).Format("2006-01-02 15:04 MST"))
 	r.alerts(&b)
 	top(&b, "DNS names", &r.Names)
 	top(&b, "Destinations", &r.Destinations)
-	r.LLM.text(&b, asOf)
+	r.LLM.text(&b)
 	for _, s := range r.Silent {
 		fmt.Fprintf(&b, "\nSILENT: nothing from %s on %s since %s\n", s.Source, s.Host, s.Last.In(zone).Format("2006-01-02 15:04"))
 	}
@@ -69,38 +71,56 @@ func top(b *strings.Builder, title string, t *Top) {
 	}
 }
 
-func (l *LLM) text(b *strings.Builder, asOf time.Time) {
-	if l.Requests+l.Interrupted == 0 {
+func (l *LLM) text(b *strings.Builder) {
+	if errors.Is(l.Err, audit.ErrUnanswered) {
+		b.WriteString("\nLLM requests are not in this report: the auditor does not answer. `secbus audit report` shows them when it runs.\n")
+		return
+	}
+	if l.Err != nil {
+		fmt.Fprintf(b, "\nLLM requests are not in this report: %v. `secbus audit report` shows them.\n", l.Err)
+		return
+	}
+	defer l.behind(b)
+	noEnd := l.Open + l.Interrupted
+	if l.Requests == 0 {
 		b.WriteString("\nNo LLM requests.\n")
 		return
 	}
-	fmt.Fprintf(b, "\n%d LLM requests", l.Requests)
+	fmt.Fprintf(b, "\n%d LLM requests", l.Requests-noEnd)
 	for _, p := range []struct {
-		n    int
+		n    int64
 		name string
 	}{{l.Blocked, "blocked"}, {l.Refused, "refused"}, {l.Failed, "failed"}} {
 		if p.n > 0 {
 			fmt.Fprintf(b, ", %d %s", p.n, p.name)
 		}
 	}
-	if l.Interrupted > 0 {
-		fmt.Fprintf(b, "; %d more without an end", l.Interrupted)
+	if noEnd > 0 {
+		fmt.Fprintf(b, "; %d more without an end", noEnd)
 	}
-	fmt.Fprintf(b, "\n%d tokens in (%d of them cached), %d out", l.Usage.Input, l.Usage.CacheRead, l.Usage.Output)
+	fmt.Fprintf(b, "\n%d tokens in (%d of them cached), %d out", l.Input, l.CacheRead, l.Output)
 	if l.Incomplete > 0 {
 		fmt.Fprintf(b, "; %d answers broke off before the final count", l.Incomplete)
 	}
-	fmt.Fprintf(b, "\nAbout $%.2f by the list prices of %s", l.Cost, asOf.Format(time.DateOnly))
-	if first, names, _ := l.Unpriced.First(3); len(first) > 0 {
-		var unknown []string
-		for _, c := range first {
-			unknown = append(unknown, c.Name)
-		}
-		if names > 0 {
-			unknown = append(unknown, fmt.Sprintf("%d others", names))
+	fmt.Fprintf(b, "\nAbout $%.2f by the list prices of %s", l.Cost, l.PricesOf)
+	if n := len(l.NoPrice); n > 0 {
+		const shown = 3
+		unknown := l.NoPrice[:min(n, shown):min(n, shown)]
+		if n > shown {
+			unknown = append(unknown, fmt.Sprintf("%d others", n-shown))
 		}
 		fmt.Fprintf(b, ", without %s, of which no price is known", strings.Join(unknown, ", "))
 	}
 	b.WriteString(".\n")
 	top(b, "Tools called", &l.Tools)
+}
+
+// behind says what the figures may lack.
+func (l *LLM) behind(b *strings.Builder) {
+	if missing := l.Status.Records - min(l.Status.Indexed, l.Status.Records); missing > 0 {
+		fmt.Fprintf(b, "%d records of the audit log are not counted yet.\n", missing)
+	}
+	if l.Status.Problem != "" {
+		fmt.Fprintf(b, "LLM requests may be missing: %s.\n", l.Status.Problem)
+	}
 }

@@ -6,10 +6,10 @@ import (
 	"slices"
 )
 
-// maxNames bounds the names that a Top tells apart.
+// maxNames bounds the names that a Top distinguishes.
 const maxNames = 20_000
 
-// Top counts names. The zero Top is empty. It tells at most 20,000 names apart:
+// Top counts names. The zero Top is empty. It distinguishes at most 20,000 names:
 // further ones are counted together, which can only concern rare ones if the
 // common ones come early.
 type Top struct {
@@ -23,19 +23,19 @@ type Count struct {
 	Count int
 }
 
-// Add counts a name once.
-func (t *Top) Add(name string) {
+// Add counts a name n times.
+func (t *Top) Add(name string, n int) {
 	if t.counts == nil {
 		t.counts = make(map[string]int)
 	}
 	if _, known := t.counts[name]; !known && len(t.counts) >= maxNames {
-		t.other++
+		t.other += n
 		return
 	}
-	t.counts[name]++
+	t.counts[name] += n
 }
 
-// First returns the n most frequent names, those that came equally often by
+// First returns the n commonest names, those that came equally often by
 // name, and how many names and occurrences there are beside them.
 func (t *Top) First(n int) (first []Count, names, occurrences int) {
 	all := make([]Count, 0, len(t.counts))

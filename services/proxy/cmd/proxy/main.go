@@ -5,14 +5,10 @@ package main
 import (
 	"os"
 
-	"github.com/openclaw-security/bus/services/internal/daemon"
+	"github.com/openclaw-security/bus/services/internal/service"
 	"github.com/openclaw-security/bus/services/proxy"
 )
 
 func main() {
-	os.Exit(daemon.Program[proxy.Config]{
-		Name:     "proxy",
-		Synopsis: "forward LLM requests, guard them and record each",
-		Run:      proxy.Run,
-	}.Main(os.Args[1:]))
+	os.Exit(service.Main(proxy.Spec(), proxy.Run, os.Args[1:]))
 }

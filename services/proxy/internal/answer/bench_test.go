@@ -25,7 +25,7 @@ func BenchmarkText(b *testing.B) {
 		b.Run(tt.name, func(b *testing.B) {
 			const events = 1000
 			body := strings.Repeat(tt.event, events)
-			o := answer.Options{API: tt.api, Stream: true, Judge: allow, Text: func([]byte) {}, Forbidden: [][]byte{[]byte(secret + strings.Repeat("x", 80)), []byte("canary-5f3a")}}
+			o := answer.Options{API: tt.api, Stream: true, Judge: allow, Text: func(answer.Text) func([]byte) error { return func([]byte) error { return nil } }, Forbidden: [][]byte{[]byte(secret + strings.Repeat("x", 80)), []byte("canary-5f3a")}}
 			b.SetBytes(int64(len(tt.event)))
 			b.ReportAllocs()
 			buf := make([]byte, 32<<10)

@@ -16,9 +16,11 @@ import (
 // come for any of its calls, whether or not another has begun.
 type chat struct {
 	*gate
-	dropUsage bool
+	usageMode UsageMode
+	marked    bool // a chunk has had a usage of null
 	calls     []*chatCall
 	finishing bool // a choice has finished
+	usage     chatUsage
 }
 
 // chatCall outlives the call that it is about, because a fragment may come when
@@ -37,23 +39,54 @@ type chatChunk struct {
 	Model   text           `json:"model"`
 	Choices []chatChoice   `json:"choices"`
 	Usage   jsontext.Value `json:"usage"`
+	Tier    jsontext.Value `json:"service_tier"`
+	Groq    jsontext.Value `json:"x_groq"` // with usage in it: https://console.groq.com/docs/api-reference#chat-create
 	Error   jsontext.Value `json:"error"`
 }
 
 type chatChoice struct {
-	Index        int         `json:"index"`
-	Delta        chatMessage `json:"delta"`
-	Message      chatMessage `json:"message"`
-	FinishReason text        `json:"finish_reason"`
+	Index        int          `json:"index"`
+	Delta        *chatMessage `json:"delta"`
+	Message      *chatMessage `json:"message"`
+	FinishReason text         `json:"finish_reason"`
+
+	Usage jsontext.Value `json:"usage"` // Moonshot: https://platform.moonshot.ai/docs/api/chat
 }
 
 type chatMessage struct {
-	Content          text           `json:"content"`
+	Content          content        `json:"content"`
 	Refusal          text           `json:"refusal"`
 	Reasoning        text           `json:"reasoning"`         // OpenRouter, vLLM
 	ReasoningContent text           `json:"reasoning_content"` // DeepSeek
 	ToolCalls        []chatFragment `json:"tool_calls"`
 	FunctionCall     *chatFunction  `json:"function_call"`
+}
+
+// holdsCall reports whether there is a call among parts of content.
+func (c *content) holdsCall() bool {
+	if !c.parts {
+		return false
+	}
+	type part struct {
+		Function  jsontext.Value `json:"function"`
+		Custom    jsontext.Value `json:"custom"`
+		ToolCalls jsontext.Value `json:"tool_calls"`
+		Call      jsontext.Value `json:"function_call"`
+	}
+	parts := make([]part, 1)
+	if c.text[0] == '[' {
+		try(jsontext.Value(c.text), &parts)
+	} else {
+		try(jsontext.Value(c.text), &parts[0])
+	}
+	for _, p := range parts {
+		for _, value := range []jsontext.Value{p.Function, p.Custom, p.ToolCalls, p.Call} {
+			if len(value) > 0 && value.Kind() != 'n' {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 type chatFragment struct {
@@ -69,6 +102,11 @@ type chatFunction struct {
 	Input     text   `json:"input"` // of custom tools
 }
 
+// isEmpty reports whether the function is not there, or says nothing.
+func (f *chatFunction) isEmpty() bool {
+	return f == nil || f.Name == "" && len(f.Arguments) == 0 && len(f.Input) == 0
+}
+
 func (c *chat) event(_, data []byte) (way, error) {
 	var chunk chatChunk
 	if err := parse(data, &chunk); err != nil {
@@ -77,10 +115,23 @@ func (c *chat) event(_, data []byte) (way, error) {
 	if err := c.chunk(&chunk); err != nil {
 		return pass, err
 	}
-	if c.dropUsage && len(chunk.Choices) == 0 && chunk.Usage.Kind() == '{' && chunk.Error.Kind() != '{' {
-		return drop, nil
+	if len(chunk.Choices) == 0 && chunk.Usage.Kind() == '{' && chunk.Error.Kind() != '{' {
+		return c.usageOnly(), nil
 	}
+	c.marked = c.marked || chunk.Usage.Kind() == 'n'
 	return pass, nil
+}
+
+// usageOnly is what becomes of a chunk that has nothing but the usage.
+func (c *chat) usageOnly() way {
+	c.result.UsageChunk = UnmarkedUsageChunk
+	if c.marked {
+		c.result.UsageChunk = MarkedUsageChunk
+	}
+	if c.usageMode == DropUsage || c.usageMode == DropMarkedUsage && c.marked {
+		return drop
+	}
+	return pass
 }
 
 func (c *chat) body(data []byte) error {
@@ -97,7 +148,10 @@ func (c *chat) chunk(chunk *chatChunk) error {
 	for i := range chunk.Choices {
 		choice := &chunk.Choices[i]
 		// In a chunk, message is not documented, but some servers end with one.
-		for _, m := range []*chatMessage{&choice.Delta, &choice.Message} {
+		for _, m := range []*chatMessage{choice.Delta, choice.Message} {
+			if m == nil {
+				continue
+			}
 			if err := c.message(choice.Index, m); err != nil {
 				return err
 			}
@@ -106,26 +160,35 @@ func (c *chat) chunk(chunk *chatChunk) error {
 			c.finishChoice(choice.Index, string(choice.FinishReason))
 		}
 	}
-	if chunk.Usage.Kind() == '{' {
-		c.tally(chunk.Usage, c.finishing || len(chunk.Choices) == 0)
-	}
+	c.served(word(chunk.Tier))
+	c.state(chunk)
 	return nil
 }
 
 func (c *chat) message(choice int, m *chatMessage) error {
-	k := key{choice: choice}
-	c.say(k, m.Content)
-	c.say(k, m.Refusal)
-	k.index = 1 // the reasoning is a text of its own
-	c.say(k, m.Reasoning)
-	c.say(k, m.ReasoningContent)
+	if m.Content.holdsCall() {
+		return fmt.Errorf("%w: a tool call in a text", ErrMalformed)
+	}
+	for _, said := range []struct {
+		kind string
+		as   TextKind
+		text text
+	}{
+		{"content", Content, m.Content.text},
+		{"refusal", Content, m.Refusal},
+		{"reasoning", Reasoning, m.Reasoning},
+		{"reasoning_content", Reasoning, m.ReasoningContent},
+	} {
+		c.say(key{choice: choice, kind: said.kind}, said.as, said.text)
+	}
 	for i := range m.ToolCalls {
 		f := &m.ToolCalls[i]
-		if f.Function != nil && f.Custom != nil {
-			return fmt.Errorf("%w: a tool call of two kinds", ErrMalformed)
+		// There are servers that write the kind that it is not with empty members.
+		if f.Function.isEmpty() {
+			f.Function, f.Custom = f.Custom, nil
 		}
-		if f.Function == nil {
-			f.Function = f.Custom
+		if !f.Custom.isEmpty() {
+			return fmt.Errorf("%w: a tool call of two kinds", ErrMalformed)
 		}
 		if f.Function == nil {
 			f.Function = new(chatFunction)
@@ -134,7 +197,7 @@ func (c *chat) message(choice int, m *chatMessage) error {
 			return err
 		}
 	}
-	if m.FunctionCall != nil {
+	if !m.FunctionCall.isEmpty() {
 		return c.add(choice, &chatFragment{Index: new(legacy), Function: m.FunctionCall})
 	}
 	return nil
@@ -145,6 +208,9 @@ func (c *chat) message(choice int, m *chatMessage) error {
 // id, the same one.
 func (c *chat) add(choice int, f *chatFragment) error {
 	to := c.latest(choice, f.Index)
+	if to == nil && len(f.ID) == 0 && f.Function.isEmpty() {
+		return nil // nothing has been said of it yet
+	}
 	if to == nil || c.anew(to, f) {
 		if to != nil && !to.isWhole() {
 			return fmt.Errorf("%w: a tool call begins in the place of one that is not complete", ErrMalformed)
@@ -188,7 +254,7 @@ func (c *chat) anew(to *chatCall, f *chatFragment) bool {
 	if len(f.ID) > 0 && to.ID != "" {
 		return string(f.ID) != to.ID
 	}
-	return f.Function.Name != "" && (to.ended || f.Index == nil && len(to.fragments) > 0 && to.isWhole())
+	return f.Function.Name != "" && (to.ended || f.Index == nil && len(to.args.text) > 0 && to.isWhole())
 }
 
 func (c *chat) beginCall(choice int, f *chatFragment) (*chatCall, error) {
@@ -209,37 +275,17 @@ func (c *chatCall) isWhole() bool {
 	if c.ended {
 		return c.whole
 	}
-	return len(c.fragments) == 0 || jsontext.Value(c.fragments).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	return c.args.isJSON()
 }
 
 func (c *chat) finishChoice(choice int, reason string) {
 	c.finish(choice, reason)
 	c.finishing = true
-	c.watch.end(key{choice: choice})
-	c.watch.end(key{choice: choice, index: 1})
+	c.watch.endChoice(choice)
 	for _, to := range c.calls {
 		if to.key.choice == choice && !to.ended {
 			to.whole = to.isWhole()
 			c.end(to.call)
 		}
 	}
-}
-
-// tally takes the usage. Servers that tell it in every chunk tell it cumulated.
-func (c *chat) tally(data jsontext.Value, final bool) {
-	var told struct {
-		Prompt     int64 `json:"prompt_tokens"`
-		Completion int64 `json:"completion_tokens"`
-		Input      struct {
-			Cached int64 `json:"cached_tokens"`
-		} `json:"prompt_tokens_details"`
-		Output struct {
-			Reasoning int64 `json:"reasoning_tokens"`
-		} `json:"completion_tokens_details"`
-	}
-	try(data, &told)
-	u := c.usage()
-	u.Input, u.CacheRead = told.Prompt, told.Input.Cached
-	u.Output, u.Reasoning = told.Completion, told.Output.Reasoning
-	u.Complete = u.Complete || final
 }

@@ -35,7 +35,8 @@ const (
 	finished  = `{"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}`
 )
 
-// Whatever a client might act on is judged, however a server tells it.
+// Everything that a client might act on is judged, in every form that a server
+// gives it.
 func TestJudgesWhatAClientActsOn(t *testing.T) {
 	tests := []struct {
 		name string
@@ -80,7 +81,7 @@ func TestJudgesWhatAClientActsOn(t *testing.T) {
 			[]string{`exec/t`},
 		},
 		{
-			"messages: JSON labelled as a stream", llmapi.Messages,
+			"messages: JSON labeled as a stream", llmapi.Messages,
 			` {"content":[{"type":"tool_use","id":"t","name":"exec","input":{"a":1}}]}`,
 			[]string{`exec/t {"a":1}`},
 		},
@@ -162,7 +163,7 @@ func TestJudgesWhatAClientActsOn(t *testing.T) {
 			[]string{`exec/a`},
 		},
 		{
-			"chat: a stream labelled as JSON", llmapi.ChatCompletions,
+			"chat: a stream labeled as JSON", llmapi.ChatCompletions,
 			"\n" + stream(calling(`{"index":0,"id":"a","function":{"name":"exec","arguments":"{}"}}`)),
 			[]string{`exec/a {}`},
 		},
@@ -172,7 +173,7 @@ func TestJudgesWhatAClientActsOn(t *testing.T) {
 				`{"type":"response.function_call_arguments.done","output_index":0,"arguments":"{\"a\":1}"}`,
 				`{"type":"response.output_item.done","output_index":0,"item":{"type":"function_call","call_id":"c","name":"exec","arguments":"{\"a\":2}"}}`,
 				`{"type":"response.completed","response":{"status":"completed","output":[{"type":"function_call","call_id":"c","name":"exec","arguments":"{\"a\":3}"}]}}`),
-			[]string{`exec/c {"a":1}`, `exec/c {"a":2}`, `exec/c {}`, `exec/c {"a":3}`},
+			[]string{`exec/c {}`, `exec/c {"a":1}`, `exec/c {"a":2}`, `exec/c {"a":3}`},
 		},
 		{
 			"responses: arguments that begin in the item", llmapi.Responses,
@@ -198,13 +199,79 @@ func TestJudgesWhatAClientActsOn(t *testing.T) {
 				`{"type":"response.mcp_call_arguments.delta","output_index":1,"delta":"{\"q\":1}"}`,
 				itemDelta, itemDone,
 				`{"type":"response.output_item.done","output_index":1,"item":{"type":"mcp_call","id":"m","name":"find","arguments":"{\"q\":1}"}}`),
-			[]string{`exec/c {}`, `!find/m {"q":1}`},
+			[]string{`!find/m {"q":1}`, `exec/c {}`},
 		},
 		{
-			"responses: an output that ends in no call", llmapi.Responses,
+			"responses: an image, and an output", llmapi.Responses,
 			stream(`{"type":"response.output_item.added","output_index":0,"item":{"type":"image_generation_call","id":"i"}}`,
+				`{"type":"response.output_item.done","output_index":0,"item":{"type":"image_generation_call","id":"i","revised_prompt":"A cat.","result":"iVBORw0KGgo"}}`,
 				`{"type":"response.output_item.done","output_index":1,"item":{"type":"function_call_output","output":"{}"}}`),
-			nil,
+			[]string{`!image_generation_call/i A cat.`},
+		},
+		{
+			"responses: what a search has found", llmapi.Responses,
+			`{"status":"completed","output":[{"type":"web_search_call","id":"w","action":{"type":"search","query":"go","sources":[{"url":"https://go.dev"}]}},{"type":"file_search_call","id":"f","queries":["go"],"results":[{"text":"Go"}]}]}`,
+			[]string{`!web_search_call/w {"action":{"query":"go","type":"search"},"id":"w","type":"web_search_call"}`, `!file_search_call/f {"id":"f","queries":["go"],"type":"file_search_call"}`},
+		},
+		{
+			"responses: a shell of the provider's and one of the client's", llmapi.Responses,
+			stream(`{"type":"response.output_item.added","output_index":0,"item":{"type":"shell_call","id":"s","call_id":"a","status":"in_progress"}}`,
+				`{"type":"response.shell_call_command.delta","output_index":0,"command_index":0,"delta":"ls"}`,
+				`{"type":"response.output_item.done","output_index":0,"item":{"type":"shell_call","call_id":"a","environment":{"type":"container_reference"}}}`,
+				`{"type":"response.output_item.added","output_index":1,"item":{"type":"shell_call_output","call_id":"a","output":[]}}`,
+				`{"type":"response.shell_call_output_content.delta","output_index":1,"delta":{"stdout":"a\n"}}`,
+				`{"type":"response.output_item.done","output_index":1,"item":{"type":"shell_call_output","call_id":"a","output":[{"stdout":"a\n"}]}}`,
+				`{"type":"response.output_item.done","output_index":2,"item":{"type":"shell_call","call_id":"b","environment":{"type":"local"}}}`),
+			[]string{
+				`!shell_call/a {"type":"shell_call","call_id":"a","environment":{"type":"container_reference"}}`, `!shell_call/a ls`,
+				`shell_call/b {"type":"shell_call","call_id":"b","environment":{"type":"local"}}`,
+			},
+		},
+		{
+			"responses: the last event has other ids and spaces", llmapi.Responses,
+			stream(itemAdded, itemDelta, itemDone,
+				`{"type":"response.output_item.done","output_index":1,"item":{"type":"function_call","call_id":"d","name":"exec","arguments":"{\"a\":1}"}}`,
+				`{"type":"response.output_item.done","output_index":2,"item":{"type":"function_call","call_id":"e","name":"exec","arguments":"{\"a\":1}"}}`,
+				`{"type":"response.completed","response":{"status":"completed","output":[`+
+					`{"type":"function_call","call_id":"x","name":"exec","arguments":" { } "},`+
+					`{"type":"function_call","call_id":"y","name":"exec","arguments":"{ \"a\": 1 }"},`+
+					`{"type":"function_call","call_id":"z","name":"exec","arguments":"{\"\\u0061\":1}"},`+
+					`{"type":"function_call","call_id":"one","name":"exec","arguments":"{ \"a\": 1 }"}]}}`),
+			[]string{`exec/c {}`, `exec/d {"a":1}`, `exec/e {"a":1}`, `exec/one { "a": 1 }`},
+		},
+		{
+			"chat: members of the other kind, empty", llmapi.ChatCompletions,
+			`{"choices":[{"finish_reason":"","message":{"content":"","function_call":{"name":"","arguments":""},"tool_calls":[{"id":"a","custom":{"name":"","input":""},"function":{"name":"exec","arguments":"{}"}},{"id":"b","custom":{"name":"sh","input":"ls"},"function":{"name":"","arguments":""}}]}}]}`,
+			[]string{`exec/a {}`, `sh/b ls`},
+		},
+		{
+			"chat: a call of which nothing is said at first", llmapi.ChatCompletions,
+			stream(calling(`{"index":0,"id":"","function":{"name":"","arguments":""}}`), calling(`{"index":0,"id":"a","function":{"name":"exec","arguments":"{}"}}`), calling(`{"index":1}`), finished),
+			[]string{`exec/a {}`},
+		},
+		{
+			"chat: names twice with one value", llmapi.ChatCompletions,
+			stream(`{"choices":[{"index":0,"delta":{"reasoning":"x","reasoning":"x","tool_calls":[{"index":0,"id":"a","id":"a","function":{"name":"exec","Name":"exec","arguments":"{}","arguments":"{}"}}]}}]}`, finished),
+			[]string{`exec/a {}`},
+		},
+		{
+			"gemini: a call in pieces", llmapi.GenerateContent,
+			stream(`{"candidates":[{"content":{"parts":[{"functionCall":{"name":"exec","id":"a","willContinue":true}}]}}]}`,
+				`{"candidates":[{"content":{"parts":[{"functionCall":{"partialArgs":[{"jsonPath":"$.command","stringValue":"rm \"","willContinue":true}],"willContinue":true}}]}}]}`,
+				`{"candidates":[{"content":{"parts":[{"functionCall":{"partialArgs":[{"jsonPath":"$.command","stringValue":"-rf /"},{"jsonPath":"$.n","numberValue":1.5},{"jsonPath":"$.b","boolValue":true},{"jsonPath":"$.z"}],"willContinue":true}}]}}]}`,
+				`{"candidates":[{"content":{"parts":[{"functionCall":{}}]}}]}`),
+			[]string{`exec/a {"command":"rm \"-rf /","n":1.5,"b":true,"z":null}`},
+		},
+		{
+			"gemini: calls in pieces without an end of their own", llmapi.GenerateContent,
+			stream(`{"candidates":[{"content":{"parts":[{"functionCall":{"name":"exec","willContinue":true}}]},"finishReason":"STOP"},{"index":1,"content":{"parts":[{"functionCall":{"name":"read","partialArgs":[{"jsonPath":"$.a","stringValue":"b"}]}}]}}]}`,
+				`{"candidates":[{"content":{"parts":[{"functionCall":{"name":"cut","willContinue":true,"partialArgs":[{"jsonPath":"$.a","stringValue":"b"}]}}]}}]}`),
+			[]string{`exec/ {}`, `read/ {"a":"b"}`, `cut/ {"a":"b`},
+		},
+		{
+			"gemini: what the provider runs, and what might act", llmapi.GenerateContent,
+			stream(`{"candidates":[{"content":{"parts":[{"toolCall":{"toolType":"GOOGLE_SEARCH_WEB","args":{"queries":["x"]},"id":"1"}},{"toolResponse":{"id":"1"}},{"browser_call":{"url":"x"},"thoughtSignature":"y"}]}}]}`),
+			[]string{`!GOOGLE_SEARCH_WEB/1 {"queries":["x"]}`, `browser_call/ {"url":"x"}`},
 		},
 		{
 			"gemini: names in the other style", llmapi.GenerateContent,
@@ -266,8 +333,7 @@ func TestRefusesWhatParsersReadDifferently(t *testing.T) {
 		{"responses: arguments after the end", llmapi.Responses, stream(itemAdded, itemDone, `{"type":"response.function_call_arguments.done","output_index":0,"arguments":"{\"a\":1}"}`)},
 		{"responses: an index that is used again", llmapi.Responses, stream(itemAdded, itemDone, itemAdded)},
 		{"responses: two names", llmapi.Responses, stream(itemAdded, strings.Replace(itemDone, "exec", "read", 1))},
-		{"gemini: a call in pieces", llmapi.GenerateContent, stream(`{"candidates":[{"content":{"parts":[{"functionCall":{"name":"a","willContinue":true}}]}}]}`)},
-		{"gemini: the last piece of a call", llmapi.GenerateContent, stream(`{"candidates":[{"content":{"parts":[{"functionCall":{"partialArgs":[{"jsonPath":"$.a","stringValue":"b"}]}}]}}]}`)},
+		{"gemini: two names", llmapi.GenerateContent, stream(`{"candidates":[{"content":{"parts":[{"functionCall":{"name":"a","willContinue":true}},{"functionCall":{"name":"b"}}]}}]}`)},
 		{"gemini: no array", llmapi.GenerateContent, `[{}`},
 		{"body: duplicate keys", llmapi.Messages, `{"content":[],"content":[{"type":"tool_use"}]}`},
 		{"body: two values", llmapi.ChatCompletions, `{}{"choices":[]}`},

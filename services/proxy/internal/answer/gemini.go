@@ -2,7 +2,10 @@ package answer
 
 import (
 	"bytes"
-	"fmt"
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -14,7 +17,9 @@ import (
 // one chunk in each event.
 type gemini struct {
 	*gate
-	ended bool // a candidate has finished
+	asked  bool // for arguments in pieces
+	ended  bool // a candidate has finished
+	pieces map[int]*geminiPieces
 }
 
 type geminiChunk struct {
@@ -35,18 +40,26 @@ type geminiChunk struct {
 }
 
 type geminiPart struct {
-	Text         text `json:"text"`
-	Thought      bool `json:"thought"`
-	FunctionCall *struct {
-		ID           text           `json:"id"`
-		Name         string         `json:"name"`
-		Args         jsontext.Value `json:"args"`
-		PartialArgs  jsontext.Value `json:"partialArgs"`
-		WillContinue bool           `json:"willContinue"`
-	} `json:"functionCall"`
+	Text         text        `json:"text"`
+	Thought      bool        `json:"thought"`
+	FunctionCall *geminiCall `json:"functionCall"`
+	ToolCall     *struct {   // that the provider runs
+		ID   text           `json:"id"`
+		Type string         `json:"toolType"`
+		Args jsontext.Value `json:"args"`
+	} `json:"toolCall"`
 	ExecutableCode *struct {
 		Code text `json:"code"`
 	} `json:"executableCode"`
+	Others jsontext.Value `json:",embed"`
+}
+
+type geminiCall struct {
+	ID           text           `json:"id"`
+	Name         string         `json:"name"`
+	Args         jsontext.Value `json:"args"`
+	PartialArgs  []geminiPiece  `json:"partialArgs"`
+	WillContinue bool           `json:"willContinue"`
 }
 
 func (g *gemini) event(_, data []byte) (way, error) {
@@ -90,8 +103,8 @@ func (g *gemini) chunk(chunk *geminiChunk) error {
 		if len(candidate.FinishReason) > 0 {
 			g.finish(candidate.Index, string(candidate.FinishReason))
 			g.ended = true
-			g.watch.end(key{choice: candidate.Index})
-			g.watch.end(key{candidate.Index, 1})
+			g.endPieces(candidate.Index)
+			g.watch.endChoice(candidate.Index)
 		}
 	}
 	if reason := chunk.PromptFeedback.BlockReason; len(reason) > 0 {
@@ -99,44 +112,54 @@ func (g *gemini) chunk(chunk *geminiChunk) error {
 		g.ended = true
 	}
 	if chunk.Usage.Kind() == '{' {
-		g.tally(chunk.Usage)
+		g.tally(geminiTokens(chunk.Usage), g.ended)
 	}
 	return nil
 }
 
 func (g *gemini) part(candidate int, p *geminiPart) error {
-	k := key{choice: candidate}
 	if p.Thought {
-		k.index = 1 // a text of its own
+		g.say(key{choice: candidate, kind: "thought"}, Reasoning, p.Text)
+	} else {
+		g.say(key{choice: candidate, kind: "text"}, Content, p.Text)
 	}
-	g.say(k, p.Text)
+	var calls []llmapi.ToolCall
 	if call := p.FunctionCall; call != nil {
-		// Only a request that asks for it gets a call in pieces, by JSON path.
-		if len(call.PartialArgs) > 0 || call.WillContinue {
-			return fmt.Errorf("%w: a function call in pieces", ErrMalformed)
+		if call.WillContinue || len(call.PartialArgs) > 0 || g.pieces[candidate] != nil {
+			if err := g.piece(candidate, call); err != nil {
+				return err
+			}
+		} else {
+			calls = append(calls, llmapi.ToolCall{ID: string(call.ID), Name: call.Name, Arguments: call.Args})
 		}
-		if err := g.whole(llmapi.ToolCall{ID: string(call.ID), Name: call.Name, Arguments: call.Args}); err != nil {
-			return err
-		}
+	}
+	if call := p.ToolCall; call != nil {
+		calls = append(calls, llmapi.ToolCall{ID: string(call.ID), Name: cmp.Or(call.Type, "toolCall"), Arguments: call.Args, Remote: true})
 	}
 	if p.ExecutableCode != nil {
-		return g.whole(llmapi.ToolCall{Name: "executableCode", Arguments: p.ExecutableCode.Code, Remote: true})
+		calls = append(calls, llmapi.ToolCall{Name: "executableCode", Arguments: p.ExecutableCode.Code, Remote: true})
+	}
+	if len(p.Others) > 0 {
+		calls = append(calls, p.unknownCalls()...)
+	}
+	for _, call := range calls {
+		if err := g.whole(call); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// tally takes the usage; the last one counts.
-func (g *gemini) tally(data jsontext.Value) {
-	var told struct {
-		Prompt     int64 `json:"promptTokenCount"`
-		ToolPrompt int64 `json:"toolUsePromptTokenCount"`
-		Cached     int64 `json:"cachedContentTokenCount"` // part of the prompt
-		Candidates int64 `json:"candidatesTokenCount"`
-		Thoughts   int64 `json:"thoughtsTokenCount"`
+// unknownCalls are the members of a part that this package does not know and that are
+// called as calls are: what might act is held and judged.
+func (p *geminiPart) unknownCalls() []llmapi.ToolCall {
+	var calls []llmapi.ToolCall
+	members := make(map[string]jsontext.Value)
+	try(p.Others, &members)
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if value := members[name]; value.Kind() == '{' && strings.HasSuffix(fold([]byte(name)), "call") {
+			calls = append(calls, llmapi.ToolCall{Name: name, Arguments: value})
+		}
 	}
-	try(data, &told)
-	u := g.usage()
-	u.Input, u.CacheRead = told.Prompt+told.ToolPrompt, told.Cached
-	u.Output, u.Reasoning = told.Candidates+told.Thoughts, told.Thoughts
-	u.Complete = g.ended
+	return calls
 }

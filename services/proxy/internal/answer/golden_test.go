@@ -45,7 +45,8 @@ func goldens() []golden {
 			text:   "Let me look.",
 			want: answer.Result{
 				ID: "chatcmpl-B9", Model: "gpt-4.1-2025-04-14", FinishReasons: []string{"tool_calls"},
-				Usage: &proto.Usage{Input: 1117, Output: 46, CacheRead: 1024, Reasoning: 20, Complete: true},
+				Usage:      &proto.Usage{Input: 1117, Output: 46, CacheRead: 1024, Reasoning: 20, Complete: true},
+				UsageChunk: answer.MarkedUsageChunk,
 			},
 		},
 		{
@@ -122,12 +123,12 @@ func (g golden) data(t testing.TB) []byte {
 
 // options releases every call and notes what was seen in seen.
 func (g golden) options(seen *seen) answer.Options {
-	return answer.Options{API: g.api, Stream: strings.HasSuffix(g.file, ".sse"), Judge: seen.judge, Text: seen.say}
+	return answer.Options{API: g.api, Stream: strings.HasSuffix(g.file, ".sse"), Judge: seen.judge, Text: seen.text}
 }
 
 type seen struct {
 	calls []string
-	text  strings.Builder
+	said  strings.Builder
 }
 
 func (s *seen) judge(c llmapi.ToolCall) error {
@@ -135,7 +136,15 @@ func (s *seen) judge(c llmapi.ToolCall) error {
 	return nil
 }
 
-func (s *seen) say(text []byte) { s.text.Write(text) }
+// text notes what is said, and of arguments nothing: calls are judged.
+func (s *seen) text(t answer.Text) func([]byte) error {
+	return func(piece []byte) error {
+		if t.Kind != answer.Arguments {
+			s.said.Write(piece)
+		}
+		return nil
+	}
+}
 
 func describe(c llmapi.ToolCall) string {
 	remote := ""
@@ -186,8 +195,8 @@ func TestPassesRecordingsUnchanged(t *testing.T) {
 				if !reflect.DeepEqual(saw.calls, g.judged) {
 					t.Errorf("judged\n%q, want\n%q", saw.calls, g.judged)
 				}
-				if saw.text.String() != g.text {
-					t.Errorf("text %q, want %q", saw.text.String(), g.text)
+				if saw.said.String() != g.text {
+					t.Errorf("text %q, want %q", saw.said.String(), g.text)
 				}
 				result := r.Result()
 				if len(result.ToolCalls) != len(g.judged) {
@@ -224,13 +233,14 @@ func TestWithoutJudgeOnlyWatches(t *testing.T) {
 	}
 }
 
-// A refusal lets nothing of the call out, and everything before it.
+// A refusal lets nothing out from the event on that would make the call whole, and
+// everything before it.
 func TestRefusesTheLastCall(t *testing.T) {
 	verdict := errors.New(`"rm -rf" is not allowed`)
 	starts := map[string]string{
 		"messages.sse":  "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":3",
-		"chat.sse":      `data: {"id":"chatcmpl-B9","object":"chat.completion.chunk","created":1741570283,"model":"gpt-4.1-2025-04-14","choices":[{"index":0,"delta":{"tool_calls"`,
-		"responses.sse": "event: response.output_item.added\ndata: {\"type\":\"response.output_item.added\",\"sequence_number\":13",
+		"chat.sse":      `data: {"id":"chatcmpl-B9","object":"chat.completion.chunk","created":1741570283,"model":"gpt-4.1-2025-04-14","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"\"/tmp`,
+		"responses.sse": "event: response.output_item.done\ndata: {\"type\":\"response.output_item.done\",\"sequence_number\":15",
 		"gemini.sse":    `data: {"candidates": [{"content": {"parts": [{"functionCall"`,
 	}
 	for _, g := range goldens() {
@@ -282,7 +292,7 @@ func TestDropsTheUsageChunk(t *testing.T) {
 		want := data[:start] + data[end:]
 		for way, body := range ways([]byte(data)) {
 			t.Run(name+"/"+way, func(t *testing.T) {
-				r := answer.NewReader(body, answer.Options{API: g.api, Stream: true, Judge: allow, DropUsage: true})
+				r := answer.NewReader(body, answer.Options{API: g.api, Stream: true, Judge: allow, Usage: answer.DropUsage})
 				got, err := io.ReadAll(r)
 				if err != nil || string(got) != want {
 					t.Fatalf("%v\n%s\nwant\n%s", err, got, want)
@@ -295,7 +305,7 @@ func TestDropsTheUsageChunk(t *testing.T) {
 	}
 	t.Run("an error stays", func(t *testing.T) {
 		body := stream(`{"choices":[],"error":{"type":"x"},"usage":{}}`, `{"choices":[]}`, `{"choices":[],"usage":null}`)
-		got, err := io.ReadAll(answer.NewReader(strings.NewReader(body), answer.Options{API: g.api, DropUsage: true}))
+		got, err := io.ReadAll(answer.NewReader(strings.NewReader(body), answer.Options{API: g.api, Usage: answer.DropUsage}))
 		if err != nil || string(got) != body {
 			t.Errorf("%v\n%s", err, got)
 		}
@@ -309,13 +319,13 @@ func TestLargeEvents(t *testing.T) {
 		body := stream(`{"type":"ping"}`, `{"type":"content_block_delta","index":0,"delta":{"text":"`+text+`"}}`, callStart,
 			`{"type":"content_block_delta","index":0,"delta":{"partial_json":"`+text+`"}}`, callStop) + strings.Repeat(stream(`{"type":"ping"}`), 1000)
 		var saw seen
-		r := answer.NewReader(strings.NewReader(body), answer.Options{API: llmapi.Messages, Judge: saw.judge, Text: saw.say})
+		r := answer.NewReader(strings.NewReader(body), answer.Options{API: llmapi.Messages, Judge: saw.judge, Text: saw.text})
 		got, err := io.ReadAll(r)
 		if err != nil || string(got) != body {
 			t.Errorf("%d bytes: %v, %d bytes of %d", size, err, len(got), len(body))
 		}
-		if saw.text.String() != text || len(saw.calls) != 1 || saw.calls[0] != "exec/t "+text {
-			t.Errorf("%d bytes: %d bytes of text, %d calls", size, saw.text.Len(), len(saw.calls))
+		if saw.said.String() != text || len(saw.calls) != 1 || saw.calls[0] != "exec/t "+text {
+			t.Errorf("%d bytes: %d bytes of text, %d calls", size, saw.said.Len(), len(saw.calls))
 		}
 	}
 }

@@ -54,99 +54,59 @@ func (p *pump) waiting() string {
 	}
 }
 
-// While the Judge thinks, the text before the call is out, and nothing of the
-// call; while the stream is silent, whatever could go on has gone.
+// When the Judge is asked for the first time, everything is out up to the event that
+// makes its call whole; after a refusal that is all.
 func TestHoldsACallUntilItIsJudged(t *testing.T) {
+	whole := map[string]string{
+		"messages.sse":  ` -la\"}`,
+		"chat.sse":      `"id":"call_b"`, // the first piece of a shell command, before the end of the other call
+		"responses.sse": `"\"pwd\"}"`,
+		"gemini.sse":    `"functionCall"`,
+	}
 	for _, g := range goldens() {
-		if !strings.HasSuffix(g.file, ".sse") {
+		if whole[g.file] == "" {
 			continue
+		}
+		data := g.data(t)
+		events := strings.SplitAfter(strings.ReplaceAll(string(data), "\r\n", "\n"), "\n\n")
+		begun := ""
+		for _, event := range events {
+			if strings.Contains(event, whole[g.file]) {
+				break
+			}
+			begun += event
 		}
 		for _, verdict := range []error{nil, errors.New("no")} {
 			t.Run(fmt.Sprintf("%s/%v", g.file, verdict), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) { holdACall(t, g, verdict) })
+				var out strings.Builder
+				asked := false
+				body := &stepwise{events: events, before: func(int) {}}
+				r := answer.NewReader(body, answer.Options{API: g.api, Stream: true, Judge: func(llmapi.ToolCall) error {
+					if !asked && out.String() != begun {
+						t.Errorf("out is\n%s\nwant\n%s", out.String(), begun)
+					}
+					asked = true
+					return verdict
+				}})
+				if _, err := io.Copy(&out, r); err != nil || !asked {
+					t.Fatalf("%v, asked: %v", err, asked)
+				}
+				want := strings.Join(events, "")
+				if verdict != nil {
+					want = begun + string(llmapi.Error{Status: 400, Message: "no"}.Event(g.api))
+				}
+				if out.String() != want {
+					t.Errorf("in the end out is\n%s\nwant\n%s", out.String(), want)
+				}
 			})
 		}
 	}
 }
 
-func holdACall(t *testing.T, g golden, verdict error) {
-	asked, verdicts, over := make(chan string), make(chan error), make(chan struct{})
-	body, upstream := io.Pipe()
-	r := answer.NewReader(body, answer.Options{API: g.api, Stream: true, Judge: func(c llmapi.ToolCall) error {
-		select {
-		case asked <- c.Name:
-			return <-verdicts
-		case <-over:
-			return nil
-		}
-	}})
-	out := startPump(r)
-	defer func() {
-		close(over)
-		_ = upstream.Close()
-		_ = body.Close()
-		out.waiting()
-	}()
-	events := strings.SplitAfter(string(g.data(t)), "\n\n")
-	if strings.Contains(events[0], "\r") {
-		events = strings.SplitAfter(string(g.data(t)), "\r\n\r\n")
-	}
-	var sent, got string
-	calls := map[llmapi.API]string{
-		llmapi.Messages:        `"tool_use","id"`,
-		llmapi.ChatCompletions: `"tool_calls":[`,
-		llmapi.Responses:       `"type":"function_call"`,
-		llmapi.GenerateContent: `"functionCall"`,
-	}
-	begun := ""
-	for i, event := range events {
-		if begun == "" && strings.Contains(event, calls[g.api]) {
-			begun = sent
-		}
-		written := make(chan struct{})
-		go func() {
-			_, _ = io.WriteString(upstream, event)
-			close(written)
-		}()
-		synctest.Wait()
-		got += out.waiting()
-		select {
-		case <-asked:
-			if got != begun {
-				t.Fatalf("judging at event %d; out is\n%s\nwant\n%s", i, got, begun)
-			}
-			verdicts <- verdict
-			synctest.Wait()
-			got += out.waiting()
-			if verdict == nil && g.api == llmapi.Messages && got != sent+event {
-				t.Fatalf("released at event %d; out is\n%s\nwant\n%s", i, got, sent+event)
-			}
-			if verdict != nil {
-				want := begun + string(llmapi.Error{Status: 400, Message: "no"}.Event(g.api))
-				if got != want || out.err != io.EOF {
-					t.Fatalf("after the refusal %v\n%s\nwant\n%s", out.err, got, want)
-				}
-			}
-			_ = body.Close()
-			<-written
-			return
-		default:
-		}
-		<-written
-		sent += event
-		if begun == "" && got != sent {
-			t.Fatalf("after event %d out is\n%s\nwant\n%s", i, got, sent)
-		}
-		if begun != "" && got != begun {
-			t.Fatalf("event %d of a call is out:\n%s", i, got)
-		}
-	}
-	t.Fatal("no call was judged")
-}
-
 func TestPingsOvertakeAHeldCall(t *testing.T) {
 	const (
 		start = "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"exec\",\"input\":{}}}\n\n"
+		patch = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"partial_json\":\"*** Begin\"}}\n\n"
 		ping  = "event: ping\ndata: {\"type\": \"ping\"}\n\n"
 		note  = ": still there\n\n"
 		stop  = "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n"
@@ -154,15 +114,15 @@ func TestPingsOvertakeAHeldCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		body, upstream := io.Pipe()
 		out := startPump(answer.NewReader(body, answer.Options{API: llmapi.Messages, Stream: true, Judge: allow}))
-		go func() { _, _ = io.WriteString(upstream, start+ping+note) }()
-		if got := out.waiting(); got != ping+note {
+		go func() { _, _ = io.WriteString(upstream, start+patch+ping+note) }()
+		if got := out.waiting(); got != start+ping+note {
 			t.Fatalf("while the call is open: %q", got)
 		}
 		go func() {
 			_, _ = io.WriteString(upstream, stop)
 			_ = upstream.Close()
 		}()
-		if got := out.waiting(); got != start+stop || out.err != io.EOF {
+		if got := out.waiting(); got != patch+stop || out.err != io.EOF {
 			t.Fatalf("after it: %q, %v", got, out.err)
 		}
 	})
@@ -206,7 +166,7 @@ func TestHoldsNoMoreThanAllowed(t *testing.T) {
 		t.Run(g.file, func(t *testing.T) {
 			var saw seen
 			o := g.options(&saw)
-			o.MaxHeld, o.MaxBody = 200, 3000
+			o.MaxCall, o.MaxBody = 8, 3000
 			if !o.Stream {
 				o.MaxBody = 100
 			}
@@ -244,13 +204,13 @@ func TestPassesWhatIsTooLargeWithoutJudge(t *testing.T) {
 	}
 }
 
-// What breaks off cannot be judged, so a call that was held is not passed on.
+// What breaks off cannot be judged, so what was held of a call is not passed on.
 func TestBrokenStream(t *testing.T) {
 	broken := errors.New("connection reset")
 	g := goldens()[0]
 	data := string(g.data(t))
-	start := strings.Index(data, "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":2")
 	cut := strings.Index(data, ` -la\"}`)
+	start := strings.LastIndex(data[:cut], "event:")
 	body := func() io.Reader {
 		return io.MultiReader(strings.NewReader(data[:cut]), failing{broken})
 	}
@@ -310,3 +270,71 @@ func TestReaderThatNeverReads(t *testing.T) {
 type idle struct{}
 
 func (idle) Read([]byte) (int, error) { return 0, nil }
+
+// Text that may not go on ends the answer before it, and everything that Read has
+// not returned by then.
+func TestTextThatMayNotGoOn(t *testing.T) {
+	first, bad := "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"fine\"}}\n\n",
+		"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"bad\"}}\n\n"
+	reason := fmt.Errorf("found: %w", llmapi.Error{Status: 418, Message: "no"})
+	options := func(stream bool) answer.Options {
+		return answer.Options{API: llmapi.Messages, Stream: stream, Judge: allow, Text: func(answer.Text) func([]byte) error {
+			return func(text []byte) error {
+				if string(text) == "bad" {
+					return reason
+				}
+				return nil
+			}
+		}}
+	}
+	told := "\n\n" + string(llmapi.Error{Status: 418, Message: "no"}.Event(llmapi.Messages))
+	t.Run("what was read before is out", func(t *testing.T) {
+		in, out := io.Pipe()
+		r := answer.NewReader(in, options(true))
+		go func() {
+			_, _ = io.WriteString(out, first)
+			_, _ = io.WriteString(out, bad+first)
+		}()
+		buffer := make([]byte, 1<<10)
+		n, err := r.Read(buffer)
+		if err != nil || string(buffer[:n]) != first {
+			t.Fatalf("%v, %q", err, buffer[:n])
+		}
+		rest, err := io.ReadAll(r)
+		if err != nil || string(rest) != told {
+			t.Errorf("%v, %q", err, rest)
+		}
+		if got := r.Result().Blocked; got != reason {
+			t.Errorf("blocked by %v", got)
+		}
+	})
+	t.Run("what was not is dropped", func(t *testing.T) {
+		got, err := io.ReadAll(answer.NewReader(strings.NewReader(first+bad), options(true)))
+		if err != nil || string(got) != told {
+			t.Errorf("%v, %q", err, got)
+		}
+	})
+	t.Run("a part of it is out", func(t *testing.T) {
+		r := answer.NewReader(strings.NewReader(first+bad), options(true))
+		short := make([]byte, 10)
+		if n, err := r.Read(short); err != nil || string(short[:n]) != first[:10] {
+			t.Fatalf("%v, %q", err, short[:n])
+		}
+		rest, err := io.ReadAll(r)
+		if err != nil || string(rest) != told {
+			t.Errorf("%v, %q", err, rest)
+		}
+	})
+	for name, body := range map[string]string{
+		"a body":                 `{"type":"message","content":[{"type":"text","text":"bad"}]}`,
+		"events that say so not": first + bad,
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := io.ReadAll(answer.NewReader(strings.NewReader(body), options(false)))
+			told, ok := errors.AsType[llmapi.Error](err)
+			if len(got) > 0 || !ok || told.Status != 418 || !errors.Is(err, reason) {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
+	}
+}

@@ -2,7 +2,6 @@ package answer
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"strings"
 
@@ -15,8 +14,8 @@ import (
 // https://docs.claude.com/en/docs/build-with-claude/streaming.
 type messages struct {
 	*gate
-	lastCall int // index of the last call that has begun
-	tokens   messagesTokens
+	lastCall int                       // index of the last call that has begun
+	known    map[string]jsontext.Value // of the usage
 }
 
 type messagesEvent struct {
@@ -29,6 +28,8 @@ type messagesEvent struct {
 		Thinking    text `json:"thinking"`
 		PartialJSON text `json:"partial_json"`
 		StopReason  text `json:"stop_reason"`
+
+		Content []messagesBlock `json:"content"` // of a message, which has no place here
 	} `json:"delta"`
 	Usage jsontext.Value `json:"usage"`
 	Error jsontext.Value `json:"error"`
@@ -75,24 +76,29 @@ func (m *messages) event(name, data []byte) (way, error) {
 			return pass, m.start(k, ev.ContentBlock)
 		}
 	case "content_block_delta":
-		m.say(k, ev.Delta.Text)
-		m.say(k, ev.Delta.Thinking)
+		m.speak(ev.Index, ev.Delta.Text, ev.Delta.Thinking)
 		if len(ev.Delta.PartialJSON) == 0 {
 			return pass, nil
 		}
 		c := m.find(k)
 		if c == nil {
-			return pass, fmt.Errorf("%w: arguments for block %d, which is no open call", ErrMalformed, ev.Index)
+			return pass, fmt.Errorf("%w: arguments for block %d, which is not an open call", ErrMalformed, ev.Index)
 		}
 		m.fragment(c, ev.Delta.PartialJSON)
 	case "content_block_stop":
-		m.watch.end(k)
+		m.watch.end(key{index: ev.Index, kind: "text"})
+		m.watch.end(key{index: ev.Index, kind: "thinking"})
 		if c := m.find(k); c != nil {
 			m.end(c)
 		}
 	case "message_delta":
+		for i := range ev.Delta.Content {
+			if ev.Delta.Content[i].isCall() {
+				return pass, fmt.Errorf("%w: a tool call in the end of a message", ErrMalformed)
+			}
+		}
 		m.finish(0, string(ev.Delta.StopReason))
-		m.tally(ev.Usage, len(ev.Delta.StopReason) > 0)
+		m.state(ev.Usage, len(ev.Delta.StopReason) > 0)
 	case "message_stop":
 		m.completeAll()
 	case "error":
@@ -115,8 +121,7 @@ func (m *messages) message(msg *message) error {
 	for i := range msg.Content {
 		b := &msg.Content[i]
 		if !b.isCall() {
-			m.say(key{index: i}, b.Text)
-			m.say(key{index: i}, b.Thinking)
+			m.speak(i, b.Text, b.Thinking)
 			continue
 		}
 		tool := b.call()
@@ -127,16 +132,20 @@ func (m *messages) message(msg *message) error {
 		m.lastCall = i
 	}
 	m.finish(0, string(msg.StopReason))
-	m.tally(msg.Usage, len(msg.StopReason) > 0)
+	m.state(msg.Usage, len(msg.StopReason) > 0)
 	return nil
+}
+
+func (m *messages) speak(block int, said, thought []byte) {
+	m.say(key{index: block, kind: "text"}, Content, said)
+	m.say(key{index: block, kind: "thinking"}, Reasoning, thought)
 }
 
 // start begins a block. The index of a call has to be above that of the calls
 // before it: there are clients that add to the block which had it first.
 func (m *messages) start(k key, b *messagesBlock) error {
 	if !b.isCall() {
-		m.say(k, b.Text)
-		m.say(k, b.Thinking)
+		m.speak(k.index, b.Text, b.Thinking)
 		return nil
 	}
 	if k.index <= m.lastCall {
@@ -163,38 +172,4 @@ func (b *messagesBlock) call() llmapi.ToolCall {
 func isEmptyObject(v jsontext.Value) bool {
 	inner, ok := bytes.CutPrefix(v, []byte("{"))
 	return ok && string(bytes.TrimSpace(inner)) == "}"
-}
-
-// messagesTokens is usage as far as it is told. It is cumulative: what is told
-// later replaces what was told before.
-type messagesTokens struct {
-	Input         *int64 `json:"input_tokens"`
-	Output        *int64 `json:"output_tokens"`
-	CacheCreation *int64 `json:"cache_creation_input_tokens"`
-	CacheRead     *int64 `json:"cache_read_input_tokens"`
-}
-
-func (m *messages) tally(data jsontext.Value, final bool) {
-	if data.Kind() != '{' {
-		return
-	}
-	var told messagesTokens
-	try(data, &told)
-	m.tokens = messagesTokens{
-		Input:         cmp.Or(told.Input, m.tokens.Input),
-		Output:        cmp.Or(told.Output, m.tokens.Output),
-		CacheCreation: cmp.Or(told.CacheCreation, m.tokens.CacheCreation),
-		CacheRead:     cmp.Or(told.CacheRead, m.tokens.CacheRead),
-	}
-	u := m.usage()
-	u.Output, u.CacheCreation, u.CacheRead = value(m.tokens.Output), value(m.tokens.CacheCreation), value(m.tokens.CacheRead)
-	u.Input = value(m.tokens.Input) + u.CacheCreation + u.CacheRead
-	u.Complete = u.Complete || final
-}
-
-func value(n *int64) int64 {
-	if n == nil {
-		return 0
-	}
-	return *n
 }

@@ -7,17 +7,21 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/openclaw-security/bus/services/proxy/internal/llmapi"
 )
 
 // responses reads OpenAI's Responses API:
 // https://platform.openai.com/docs/api-reference/responses-streaming.
 //
-// The API tells everything several times: in deltas, when an item is done, and
-// once more in the last event. Whatever of that has not been judged, is.
+// The API sends everything several times: in deltas, when an item is done, and
+// once more in the last event. What has not been judged by then is judged there.
 type responses struct {
 	*gate
-	lastCall int  // output_index of the last call that has begun
-	spoken   bool // a text has come in deltas
+	lastCall int          // output_index of the last call that has begun
+	others   map[int]bool // by output_index: outputs that have begun and are no calls
+	spoken   bool         // a text has come in deltas
+	scan     scan
 }
 
 type responsesEvent struct {
@@ -26,7 +30,7 @@ type responsesEvent struct {
 	ContentIndex int            `json:"content_index"`
 	SummaryIndex int            `json:"summary_index"`
 	Item         jsontext.Value `json:"item"`
-	Delta        text           `json:"delta"`
+	Delta        content        `json:"delta"`
 	Arguments    text           `json:"arguments"`
 	Input        text           `json:"input"`
 	Code         text           `json:"code"` // of the code interpreter, or of an error
@@ -34,13 +38,17 @@ type responsesEvent struct {
 	Error        jsontext.Value `json:"error"`
 }
 
-// response is the body of an answer, and what some events have of it.
+// response is the body of an answer, and what some events have of it; or a list of items
+// that are stored, or one such item.
 type response struct {
+	Type       text             `json:"type"` // of an item
+	Data       []jsontext.Value `json:"data"` // of a list
 	ID         text             `json:"id"`
 	Model      text             `json:"model"`
 	Status     text             `json:"status"`
 	Output     []jsontext.Value `json:"output"`
 	Usage      jsontext.Value   `json:"usage"`
+	Tier       jsontext.Value   `json:"service_tier"`
 	Error      jsontext.Value   `json:"error"`
 	Incomplete struct {
 		Reason text `json:"reason"`
@@ -67,7 +75,7 @@ func (r *responses) event(name, data []byte) (way, error) {
 	case strings.HasSuffix(kind, ".delta"):
 		err = r.delta(kind, &ev)
 	case strings.HasSuffix(kind, ".done"):
-		err = r.told(kind, &ev)
+		err = r.complete(kind, &ev)
 	}
 	if err == nil && ev.Response != nil {
 		err = r.response(ev.Response)
@@ -84,32 +92,58 @@ func (r *responses) body(data []byte) error {
 	if err := parse(data, &resp); err != nil {
 		return err
 	}
+	if len(resp.Type) > 0 && len(resp.Output) == 0 {
+		resp.Data = append(resp.Data, data)
+	}
+	resp.Output = append(resp.Output, resp.Data...)
 	return r.response(&resp)
 }
 
 func (r *responses) response(resp *response) error {
 	r.identify(string(resp.ID), string(resp.Model))
 	r.fail(resp.Error)
-	for i, value := range resp.Output {
-		it, err := parseItem(value)
-		if err != nil {
-			return err
-		}
-		switch {
-		case it.isCall():
-			err = r.again(it)
-		case !r.spoken:
-			r.sayItem(i, it)
-		}
-		if err != nil {
-			return err
-		}
+	if err := r.outputs(resp.Output); err != nil {
+		return err
 	}
 	switch status := string(resp.Status); status {
 	case "completed", "incomplete", "failed", "cancelled":
+		r.served(word(resp.Tier))
 		r.finish(0, cmp.Or(string(resp.Incomplete.Reason), status))
 		if resp.Usage.Kind() == '{' {
-			r.tally(resp.Usage)
+			r.tally(openAITokens(resp.Usage), true)
+		}
+	}
+	return nil
+}
+
+// outputs are all those of an answer, which are new if it is not streamed. Where they
+// repeat calls that have been judged, there are servers that give them other ids: so as
+// many calls as were judged are known by their names and arguments alone.
+func (r *responses) outputs(values []jsontext.Value) error {
+	var calls []llmapi.ToolCall
+	repeated := make(map[identity]int)
+	for i, value := range values {
+		it, err := parseItem(value)
+		switch {
+		case err != nil:
+			return err
+		case it.isCall():
+			tool := it.call()
+			tool.Arguments = it.arguments()
+			if !r.known(tool) {
+				calls = append(calls, tool)
+			} else {
+				repeated[r.alike(tool)]++
+			}
+		case !r.spoken:
+			r.sayItem(i, it)
+		}
+	}
+	for _, tool := range calls {
+		if id := r.alike(tool); repeated[id] < r.counts[id] {
+			repeated[id]++
+		} else if err := r.whole(tool); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -119,8 +153,17 @@ func (r *responses) response(resp *response) error {
 // it: there are clients that add to the item which had it first.
 func (r *responses) added(index int, value jsontext.Value) error {
 	it, err := parseItem(value)
-	if err != nil || !it.isCall() {
+	if err != nil {
 		return err
+	}
+	if !it.isCall() {
+		if r.others == nil {
+			r.others = make(map[int]bool)
+		}
+		if len(r.others) < maxCalls {
+			r.others[index] = true
+		}
+		return nil
 	}
 	if index <= r.lastCall {
 		return fmt.Errorf("%w: output %d begins twice", ErrMalformed, index)
@@ -130,44 +173,50 @@ func (r *responses) added(index int, value jsontext.Value) error {
 	if err != nil {
 		return err
 	}
-	// Clients add the deltas to what the item has begun with.
+	// Clients add the deltas to what the item has begun with. Where there are none,
+	// it can be all that comes.
 	if it.argumentsInDeltas() {
 		r.fragment(c, it.arguments())
+	} else if !it.isBare() {
+		r.version(c, it.arguments())
 	}
 	return nil
 }
 
 // delta is a piece of a text, or of the call at its index.
 func (r *responses) delta(kind string, ev *responsesEvent) error {
-	k := key{ev.OutputIndex, ev.ContentIndex + ev.SummaryIndex}
-	if !isCallEvent(kind) {
+	if !r.isCallEvent(kind, ev.OutputIndex) {
 		r.spoken = true
-		r.say(k, ev.Delta)
+		as := Content
+		if strings.Contains(kind, "reasoning") {
+			as = Reasoning
+		}
+		r.sayDelta(ev.text(kind), as, &ev.Delta)
 		return nil
 	}
 	c := r.find(key{index: ev.OutputIndex})
 	if c == nil {
-		return fmt.Errorf("%w: arguments for output %d, which is no open call", ErrMalformed, ev.OutputIndex)
+		return fmt.Errorf("%w: arguments for output %d, which is not an open call", ErrMalformed, ev.OutputIndex)
 	}
-	r.fragment(c, ev.Delta)
+	r.fragment(c, ev.Delta.text)
 	return nil
 }
 
-// told is the whole of what deltas have told.
-func (r *responses) told(kind string, ev *responsesEvent) error {
-	if !isCallEvent(kind) {
-		r.watch.end(key{ev.OutputIndex, ev.ContentIndex + ev.SummaryIndex})
+// complete is the whole of what deltas have sent.
+func (r *responses) complete(kind string, ev *responsesEvent) error {
+	if !r.isCallEvent(kind, ev.OutputIndex) {
+		r.watch.end(ev.text(kind))
 		return nil
 	}
 	arguments := slices.Concat(ev.Arguments, ev.Input, ev.Code)
-	if len(arguments) == 0 {
-		return nil
-	}
 	c := r.find(key{index: ev.OutputIndex})
-	if c == nil {
-		return fmt.Errorf("%w: arguments for output %d, which is no open call", ErrMalformed, ev.OutputIndex)
+	switch {
+	case c != nil:
+		r.version(c, arguments)
+		r.settle(c)
+	case len(arguments) > 0:
+		return fmt.Errorf("%w: arguments for output %d, which is not an open call", ErrMalformed, ev.OutputIndex)
 	}
-	r.version(c, arguments)
 	return nil
 }
 
@@ -178,10 +227,14 @@ func (r *responses) done(index int, value jsontext.Value) error {
 		return err
 	}
 	c := r.find(key{index: index})
-	if c == nil {
-		return r.again(it)
-	}
 	tool := it.call()
+	if c == nil {
+		tool.Arguments = it.arguments()
+		if r.known(tool) {
+			return nil
+		}
+		return r.whole(tool)
+	}
 	if c.Name != tool.Name && c.Name != "" {
 		return fmt.Errorf("%w: a tool call with two names", ErrMalformed)
 	}
@@ -191,14 +244,24 @@ func (r *responses) done(index int, value jsontext.Value) error {
 	return nil
 }
 
-// again is a call in whole, which may have been judged before.
-func (r *responses) again(it *item) error {
-	tool := it.call()
-	tool.Arguments = it.arguments()
-	if r.known(tool) {
-		return nil
+// sayDelta is a piece of a text, or of several: what a program writes to its standard
+// output, and what to its error.
+func (r *responses) sayDelta(k key, as TextKind, delta *content) {
+	if !delta.parts {
+		r.say(k, as, delta.text)
+		return
 	}
-	return r.whole(tool)
+	kind := k.kind
+	_ = r.scan.walk(delta.text, func(path uint64, raw []byte) {
+		k.kind = fmt.Sprint(kind, path)
+		r.say(k, as, unescape(raw))
+	})
+}
+
+// text is the text that a piece belongs to, or that is done.
+func (ev *responsesEvent) text(kind string) key {
+	kind = strings.TrimSuffix(strings.TrimSuffix(kind, ".delta"), ".done")
+	return key{ev.OutputIndex, ev.ContentIndex + ev.SummaryIndex, kind}
 }
 
 func (r *responses) sayItem(index int, it *item) {
@@ -208,29 +271,13 @@ func (r *responses) sayItem(index int, it *item) {
 	}
 	try(it.Content, &parts)
 	for i, part := range parts {
-		r.say(key{index, i}, part.Text)
-		r.say(key{index, i}, part.Refusal)
+		r.say(key{index, i, "text"}, Content, part.Text)
+		r.say(key{index, i, "refusal"}, Content, part.Refusal)
 	}
 }
 
 // isCallEvent reports whether an event is about a call's arguments, such as
-// response.mcp_call_arguments.delta.
-func isCallEvent(kind string) bool { return strings.Contains(kind, "_call") }
-
-func (r *responses) tally(data jsontext.Value) {
-	var told struct {
-		Input        int64 `json:"input_tokens"`
-		Output       int64 `json:"output_tokens"`
-		InputDetails struct {
-			Cached int64 `json:"cached_tokens"`
-		} `json:"input_tokens_details"`
-		OutputDetails struct {
-			Reasoning int64 `json:"reasoning_tokens"`
-		} `json:"output_tokens_details"`
-	}
-	try(data, &told)
-	u := r.usage()
-	u.Input, u.CacheRead = told.Input, told.InputDetails.Cached
-	u.Output, u.Reasoning = told.Output, told.OutputDetails.Reasoning
-	u.Complete = true
+// response.mcp_call_arguments.delta. Those of a call's output have names like it.
+func (r *responses) isCallEvent(kind string, output int) bool {
+	return strings.Contains(kind, "_call") && !strings.Contains(kind, "_call_output") && !r.others[output]
 }

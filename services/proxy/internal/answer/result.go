@@ -2,6 +2,7 @@ package answer
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/openclaw-security/bus/proto"
@@ -20,30 +21,60 @@ var (
 	ErrTooLarge = errors.New("the answer holds more than can be checked")
 )
 
+// ForbiddenError is an ErrForbidden that says which value it was.
+type ForbiddenError struct {
+	Value int // its index in Options.Forbidden
+}
+
+// Error implements error.
+func (e *ForbiddenError) Error() string { return ErrForbidden.Error() }
+
+// Is reports that e is an ErrForbidden.
+func (e *ForbiddenError) Is(target error) bool { return target == ErrForbidden }
+
+// NotUTF8 is why an answer that is declared to be in charset is refused.
+func NotUTF8(charset string) error {
+	reason := fmt.Errorf("%w: it is declared to be in %.40q", ErrMalformed, charset)
+	return &Refused{reason, llmapi.Blocked(reason.Error())}
+}
+
 // Refused is the error of a Read that withholds the answer, or its rest. The
 // rest of the upstream body has not been read.
 type Refused struct {
-	Reason error // ErrForbidden, ErrMalformed, ErrTooLarge, or what Judge returned
+	Reason error        // ErrForbidden, ErrMalformed, ErrTooLarge, or what Judge or Text returned
+	Answer llmapi.Error // for the client
 }
 
 // Error is the reason's text, which the client may be shown.
 func (e *Refused) Error() string { return e.Reason.Error() }
 
-// Unwrap returns the reason.
-func (e *Refused) Unwrap() error { return e.Reason }
+// Unwrap returns the reason and the answer.
+func (e *Refused) Unwrap() []error { return []error{e.Reason, e.Answer} }
 
 // Result is what has been seen of an answer. Strings in it are cut after 256
 // bytes.
 type Result struct {
 	ID, Model     string
 	FinishReasons []string // one for each choice or candidate that has ended, at most 128
-	// Usage is nil until the answer has told any. Complete says whether that
+	// Usage is nil until the answer has stated any. Complete says whether that
 	// was the provider's final count.
-	Usage     *proto.Usage
-	ToolCalls []Call // those complete or withheld, in order, at most 1024
-	ErrorType string // the provider's word for an error that the answer reports, at whatever status
-	Blocked   error  // why the answer was withheld, in whole or from some point on; nil if it was not
+	Usage *proto.Usage
+	// UsageChunk is the chunk of usage that a stream of Chat Completions has had.
+	UsageChunk UsageChunk
+	ToolCalls  []Call // those complete or withheld, in order, at most 1024
+	ErrorType  string // the provider's word for an error that the answer reports, with any status
+	Blocked    error  // why the answer was withheld, in whole or from some point on; nil if it was not
 }
+
+// UsageChunk is a chunk without choices, just the usage.
+type UsageChunk uint8
+
+// The kinds: see [UsageMode].
+const (
+	NoUsageChunk UsageChunk = iota
+	MarkedUsageChunk
+	UnmarkedUsageChunk
+)
 
 // Call is a tool call that the answer held.
 type Call struct {
@@ -69,6 +100,7 @@ func clip(s string) string {
 func (g *gate) record(c *call, refused error) {
 	tool := llmapi.ToolCall{ID: clip(c.ID), Name: clip(c.Name), Remote: c.Remote}
 	g.result.ToolCalls = append(g.result.ToolCalls, Call{ToolCall: tool, Refused: refused})
+	c.recorded = len(g.result.ToolCalls)
 }
 
 // finish notes that a choice has ended. Some servers repeat a reason in every
@@ -93,11 +125,4 @@ func (g *gate) identify(id, model string) {
 	if model != "" {
 		g.result.Model = clip(model)
 	}
-}
-
-func (g *gate) usage() *proto.Usage {
-	if g.result.Usage == nil {
-		g.result.Usage = new(proto.Usage)
-	}
-	return g.result.Usage
 }

@@ -1,6 +1,11 @@
 package answer
 
-import "bytes"
+import (
+	"bytes"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
 
 var byteOrderMark = []byte("\ufeff")
 
@@ -11,13 +16,30 @@ type event struct {
 	name []byte // the last event field
 	data []byte // the data fields, joined by LF
 
-	// ambiguous says that a field is called almost like data: the standard says
-	// to ignore it, clients that trim or fold do not.
+	// fields are the others, comments and fields without a meaning among them.
+	fields []field
+	// ambiguous says that some clients read data, or a name, where the standard
+	// says that there is none: in a field that is called almost so, or behind a
+	// character that they take for the end of a line.
 	ambiguous bool
 	// tail says that raw is just the LF of a CRLF, the CR of which has ended the
 	// event before.
 	tail bool
 }
+
+// field is a line of an event that has no data.
+type field struct {
+	kind  fieldKind
+	value []byte
+}
+
+type fieldKind int
+
+const (
+	fieldComment fieldKind = iota
+	fieldEvent
+	fieldOther // value is the whole line
+)
 
 // frames cuts a stream into server-sent events, as in
 // https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream,
@@ -29,6 +51,7 @@ type frames struct {
 	cr      bool   // the byte before the current line is a CR
 	begun   bool   // there was an event
 	joined  []byte // storage for data of several lines
+	fields  []field
 }
 
 // next returns the first event of in and its length; in begins where the event
@@ -71,17 +94,9 @@ func (f *frames) next(in []byte, eof bool) (event, int) {
 	}
 }
 
-// lineEnd is the offset of the first CR or LF, or -1.
-func lineEnd(b []byte) int {
-	lf := bytes.IndexByte(b, '\n')
-	if lf >= 0 {
-		b = b[:lf]
-	}
-	if cr := bytes.IndexByte(b, '\r'); cr >= 0 {
-		return cr
-	}
-	return lf
-}
+// lineEnd is the offset of the first CR or LF, or -1. It looks at nothing behind
+// that: a search for LF alone would, for each line that ends in CR.
+func lineEnd(b []byte) int { return bytes.IndexAny(b, "\r\n") }
 
 // complete reads the fields of an event and begins the next.
 func (f *frames) complete(raw []byte) event {
@@ -92,6 +107,7 @@ func (f *frames) complete(raw []byte) event {
 		f.begun = true
 	}
 	lines := 0
+	f.fields = f.fields[:0]
 	for len(rest) > 0 {
 		line := rest
 		if i := lineEnd(rest); i >= 0 {
@@ -115,13 +131,95 @@ func (f *frames) complete(raw []byte) event {
 			lines++
 		case "event":
 			ev.name = value
+			f.fields = append(f.fields, field{fieldEvent, value})
 		case "": // a comment, or the LF of a CRLF
+			if len(value) > 0 {
+				f.fields = append(f.fields, field{fieldComment, value})
+			}
 		default:
+			f.fields = append(f.fields, field{fieldOther, line})
 			if bytes.EqualFold(bytes.TrimSpace(name), []byte("data")) {
 				ev.ambiguous = true
 			}
 		}
 	}
 	f.line, f.scanned = 0, 0
+	ev.fields = f.fields
+	ev.ambiguous = ev.ambiguous || bytes.ContainsAny(raw, separators) && isMisread(ev)
 	return ev
+}
+
+// separators are what some clients take for the end of a line, besides CR and LF:
+// VT, FF, NEL and Unicode's line and paragraph separators, and as Python's
+// str.splitlines does also FS, GS and RS. Models write them as text.
+const (
+	fewSeparators = "\v\f\u0085\u2028\u2029"
+	separators    = fewSeparators + "\x1c\x1d\x1e"
+)
+
+// isMisread reports whether a client that ends lines at separators reads something
+// in ev that is not there: other objects of JSON, or the name of an event that holds
+// calls. What it cannot parse does no harm.
+func isMisread(ev event) bool {
+	for _, ends := range []string{"\r\n" + fewSeparators, "\r\n" + separators} {
+		for _, folds := range []bool{false, true} {
+			if misreads(ev, ends, folds) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// misreads is isMisread for clients that end lines at ends, and that fold and trim
+// the names of fields or do not.
+func misreads(ev event, ends string, folds bool) bool {
+	var name, data []byte
+	lines := 0
+	same := func(a, b []byte) bool { return bytes.Equal(bytes.TrimSpace(a), bytes.TrimSpace(b)) }
+	for rest := bytes.TrimPrefix(ev.raw, byteOrderMark); ; {
+		line, size := rest, 0
+		if i := bytes.IndexAny(rest, ends); i >= 0 {
+			if _, size = utf8.DecodeRune(rest[i:]); bytes.HasPrefix(rest[i:], []byte("\r\n")) {
+				size = 2
+			}
+			line = rest[:i]
+		}
+		rest = rest[len(line)+size:]
+		if len(line) == 0 { // the end of an event
+			if lines > 0 && !same(data, ev.data) && bytes.IndexByte(data, '{') >= 0 && jsontext.Value(data).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) ||
+				lines > 0 && !bytes.Equal(name, ev.name) && bearsCalls(name) {
+				return true
+			}
+			name, data, lines = nil, nil, 0
+			if size == 0 {
+				return false
+			}
+			continue
+		}
+		field, value, _ := bytes.Cut(line, []byte(":"))
+		value = bytes.TrimPrefix(value, []byte(" "))
+		if folds {
+			field = bytes.ToLower(bytes.TrimSpace(field))
+		}
+		switch string(field) {
+		case "event":
+			name = value
+		case "data":
+			if lines++; lines > 1 {
+				data = append(data, '\n')
+			}
+			data = append(data, value...)
+		}
+	}
+}
+
+// bearsCalls reports whether clients look for calls in an event of that name.
+func bearsCalls(name []byte) bool {
+	for _, prefix := range []string{"content_block", "message_", "response."} {
+		if bytes.HasPrefix(bytes.ToLower(bytes.TrimSpace(name)), []byte(prefix)) {
+			return true
+		}
+	}
+	return false
 }

@@ -10,68 +10,170 @@ const (
 	// minHeld is how many bytes of a forbidden value have to match before text
 	// waits for what follows.
 	minHeld = 8
-	// maxTexts bounds the texts that are told at the same time; no API has that
-	// many choices or parts.
-	maxTexts = 256
+	// maxTexts bounds the texts that are open at the same time; no API has that
+	// many choices, parts and members.
+	maxTexts = 512
 )
 
-// watch looks for forbidden values in an answer, also where a value is spread
-// over several pieces of a text.
+// Text says which of an answer's texts a piece belongs to. Several can come by turns.
+type Text struct {
+	Choice int
+	Kind   TextKind
+}
+
+// TextKind is what a text is to a client.
+type TextKind uint8
+
+// Kinds of texts.
+const (
+	Content   TextKind = iota // what the model says, refusals and the output of its tools included
+	Reasoning                 // what it thinks
+	Arguments                 // of one tool call
+)
+
+// key distinguishes the texts of an answer that are open at the same time, and the
+// calls.
+type key struct {
+	choice, index int
+	kind          string // empty for a call
+}
+
+// watch looks at each of an answer's texts by itself: for forbidden values, also where
+// one is spread over several pieces, and through what Options.Text begins.
 type watch struct {
+	begin   func(Text) func([]byte) error
 	values  [][]byte
 	longest int
-	tails   map[key]tail
-	pending int  // tails that could become a value
-	found   bool // a value was in a text
+
+	texts   map[key]*watched
+	clock   uint64
+	pending int   // texts whose end could become a value
+	found   error // a value was in a text
+	stopped error // what the other that looks at the texts says
 }
 
-// tail is the end of a text: as much as could be the beginning of a value.
-type tail struct {
-	text    []byte
+// watched is a text that is open.
+type watched struct {
+	tail    []byte // of the text: as much as could be the beginning of a value
 	pending bool
+	piece   func([]byte) error // nil if nobody else looks
+	used    uint64
 }
 
-func newWatch(values [][]byte) watch {
-	var w watch
-	for _, v := range values {
-		if len(v) > 0 {
-			w.values = append(w.values, v)
-			w.longest = max(w.longest, len(v))
-		}
+func newWatch(o Options) watch {
+	w := watch{begin: o.Text, values: o.Forbidden}
+	for _, v := range o.Forbidden {
+		w.longest = max(w.longest, len(v))
 	}
 	return w
 }
 
-func (w *watch) active() bool  { return len(w.values) > 0 }
+// forbids reports whether there are values to look for.
+func (w *watch) forbids() bool { return w.longest > 0 }
+
 func (w *watch) waiting() bool { return w.pending > 0 }
 
-// add looks at a further piece of the text k.
-func (w *watch) add(k key, text []byte) {
-	if !w.active() {
-		return
+// say is a further piece of the text k, which is about.
+func (w *watch) say(k key, about Text, piece []byte) {
+	t := w.text(k)
+	if w.begin != nil && w.stopped == nil {
+		if t.piece == nil {
+			t.piece = w.begin(about)
+		}
+		w.stopped = t.piece(piece)
 	}
-	before := w.tails[k]
-	text = append(before.text, text...)
-	if w.contains(text) {
-		w.found = true
-	}
-	after := tail{pending: w.begins(text)}
-	after.text = append(text[:0], text[max(0, len(text)-w.longest+1):]...)
-	if cap(after.text) > 4*w.longest+firstBuffer {
-		after.text = bytes.Clone(after.text)
-	}
-	if w.tails == nil || len(w.tails) > maxTexts {
-		w.tails, w.pending, before.pending = make(map[key]tail), 0, false
-	}
-	w.tails[k] = after
-	w.count(before.pending, after.pending)
+	w.look(t, piece)
 }
 
-// end is the end of the text k: nothing can follow.
+// add looks for values in a further piece of the text k, and reports whether it ends
+// with what could become one.
+func (w *watch) add(k key, piece []byte) bool {
+	if !w.forbids() {
+		return false
+	}
+	t := w.text(k)
+	w.look(t, piece)
+	return t.pending
+}
+
+// text returns the text k, which begins if it is not open. For one too many the one that
+// has been silent for longest ends.
+func (w *watch) text(k key) *watched {
+	w.clock++
+	t := w.texts[k]
+	if t == nil {
+		if len(w.texts) >= maxTexts {
+			oldest := k
+			for other, o := range w.texts {
+				if oldest == k || o.used < w.texts[oldest].used {
+					oldest = other
+				}
+			}
+			w.forget(oldest)
+		}
+		if w.texts == nil {
+			w.texts = make(map[key]*watched)
+		}
+		t = new(watched)
+		w.texts[k] = t
+	}
+	t.used = w.clock
+	return t
+}
+
+func (w *watch) look(t *watched, piece []byte) {
+	if !w.forbids() {
+		return
+	}
+	// The seam, where the tail and the piece meet, and the piece itself.
+	reach := w.longest - 1
+	seam := append(t.tail, piece[:min(len(piece), reach)]...)
+	end := seam
+	if len(piece) > reach {
+		end = piece
+	}
+	found := w.contains(seam)
+	if found == nil && len(piece) > reach {
+		found = w.contains(piece)
+	}
+	if w.found == nil {
+		w.found = found
+	}
+	pending := w.begins(end)
+	t.tail = append(t.tail[:0], end[max(0, len(end)-reach):]...)
+	w.count(t.pending, pending)
+	t.pending = pending
+}
+
+// forget is the end of the text k for good.
+func (w *watch) forget(k key) {
+	w.end(k)
+	delete(w.texts, k)
+}
+
+// end is the end of the text k: nobody waits for what follows. It is looked at all the
+// same, together with what came before, if it follows: there are servers that end a
+// text more than once.
 func (w *watch) end(k key) {
-	if t, ok := w.tails[k]; ok {
+	if t, ok := w.texts[k]; ok {
 		w.count(t.pending, false)
-		delete(w.tails, k)
+		t.pending = false
+	}
+}
+
+// endChoice is the end of a choice's texts.
+func (w *watch) endChoice(choice int) {
+	for k := range w.texts {
+		if k.choice == choice && k.kind != elsewhere {
+			w.end(k)
+		}
+	}
+}
+
+// endAll is the end of every text.
+func (w *watch) endAll() {
+	for k := range w.texts {
+		w.end(k)
 	}
 }
 
@@ -83,9 +185,6 @@ func (w *watch) count(before, after bool) {
 		w.pending++
 	}
 }
-
-// reset is the end of every text.
-func (w *watch) reset() { w.tails, w.pending = nil, 0 }
 
 // begins reports whether text ends with minHeld bytes or more that a value
 // begins with.
@@ -104,22 +203,26 @@ func (w *watch) begins(text []byte) bool {
 	return false
 }
 
-func (w *watch) contains(text []byte) bool {
-	for _, v := range w.values {
-		if bytes.Contains(text, v) {
-			return true
+// contains returns an error that names the value in text, nil if there is none.
+func (w *watch) contains(text []byte) error {
+	for i, v := range w.values {
+		if len(v) > 0 && bytes.Contains(text, v) {
+			return &ForbiddenError{Value: i}
 		}
 	}
-	return false
+	return nil
 }
 
-// in reports whether a value is in text, as it is or after JSON's escapes have
-// been resolved.
-func (w *watch) in(text []byte) bool {
-	if !w.active() {
-		return false
+// in is contains for text as it is and after JSON's escapes have been resolved.
+func (w *watch) in(text []byte) error {
+	if !w.forbids() {
+		return nil
 	}
-	return w.contains(text) || bytes.IndexByte(text, '\\') >= 0 && w.contains(unescape(text))
+	err := w.contains(text)
+	if err == nil && bytes.IndexByte(text, '\\') >= 0 {
+		err = w.contains(unescape(text))
+	}
+	return err
 }
 
 // unescape resolves every escape of a JSON text, without regard for where in the

@@ -10,7 +10,7 @@ import (
 
 const (
 	// member is put before each string of arguments that begins something of
-	// its own, so that a rule can tell "a whole value" from "a line of a file".
+	// its own, so that a rule can distinguish "a whole value" from "a line of a file".
 	member = "\n\x1e"
 	// maxNested bounds how deep JSON within strings of JSON is followed.
 	maxNested = 3
@@ -20,12 +20,13 @@ const (
 // those of an array on one line, because programs take their command lines so,
 // and any other on a line of its own behind a member mark. Arguments that are
 // no JSON, or not to their end, are taken as they are as well.
-func argumentText(dst, arguments []byte) []byte {
+// It reports whether they are JSON.
+func argumentText(dst, arguments []byte) ([]byte, bool) {
 	dst, err := appendStrings(dst, arguments, maxNested)
 	if err != nil {
 		dst = append(append(dst, member...), arguments...)
 	}
-	return dst
+	return dst, err == nil
 }
 
 func appendStrings(dst, document []byte, nested int) ([]byte, error) {

@@ -21,7 +21,8 @@ func TestArgumentText(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := string(argumentText(nil, []byte(test.arguments))); got != test.want {
+			text, _ := argumentText(nil, []byte(test.arguments))
+			if got := string(text); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})

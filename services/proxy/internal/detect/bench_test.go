@@ -15,7 +15,7 @@ func conversation(n, bytesEach int) *inspect.Request {
 	passages := []string{
 		"The handler reads the request's body, checks it and passes it on; errors go back to the caller in the provider's own form. ",
 		"func (s *Server) handle(w http.ResponseWriter, r *http.Request) {\n\tbody, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))\n\tif err != nil {\n\t\ts.fail(w, err)\n\t\treturn\n\t}\n",
-		"-rw-r--r-- 1 user user  4096 Jan  2 15:04 services/proxy/internal/detect/probe.go\n",
+		"-rw-r--r-- 1 user user  4096 Jan  2 15:04 services/proxy/internal/detect/signature.go\n",
 		`{"path":"/home/user/project/main.py","line":42,"text":"import requests\nprint(requests.get(url).status_code)"}` + "\n",
 		"2026-01-02T15:04:05Z INFO request served path=/api/v1/items status=200 duration=12ms bytes=5120\n",
 	}
@@ -57,7 +57,7 @@ func BenchmarkRequest(b *testing.B) {
 			b.SetBytes(size(bench.request))
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				d.Request(fmt.Sprint(i), bench.request)
+				d.Request(b.Context(), fmt.Sprint(i), bench.request)
 			}
 		})
 		b.Run("seen/"+bench.name, func(b *testing.B) {
@@ -65,7 +65,7 @@ func BenchmarkRequest(b *testing.B) {
 			b.SetBytes(size(bench.request))
 			b.ReportAllocs()
 			for b.Loop() {
-				d.Request("client", bench.request)
+				d.Request(b.Context(), "client", bench.request)
 			}
 		})
 	}
@@ -85,7 +85,7 @@ func BenchmarkHostile(b *testing.B) {
 			r := said(inspect.RoleTool, strings.Repeat(unit, 100_000/len(unit)))
 			b.SetBytes(size(r))
 			for i := 0; b.Loop(); i++ {
-				d.Request(fmt.Sprint(i), r)
+				d.Request(b.Context(), fmt.Sprint(i), r)
 			}
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"regexp"
 
 	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/rules/lists"
 )
 
 // commandReach is a command line, which is a line, and of a very long one what
@@ -29,27 +30,30 @@ const (
 	system  = `(?:bin|boot|dev|etc|home|lib|lib64|opt|proc|root|sbin|srv|sys|usr|var|users)`
 )
 
-// commandProbes look for acts that a person wants to know of, whoever asked for
+// commandSignatures look for acts that a person wants to know about, no matter who asked for
 // them.
-func commandProbes() []probe {
-	var probes []probe
-	for _, group := range [][]probe{downloadProbes(), remoteProbes(), credentialProbes(), persistenceProbes(), destructionProbes(), blindingProbes()} {
-		probes = append(probes, group...)
+func commandSignatures(paths lists.Paths) []signature {
+	var signatures []signature
+	for _, group := range [][]signature{
+		downloadSignatures(), remoteSignatures(), credentialSignatures(paths), instructionSignatures(paths),
+		persistenceSignatures(), destructionSignatures(), blindingSignatures(),
+	} {
+		signatures = append(signatures, group...)
 	}
-	return probes
+	return signatures
 }
 
-func command(severity proto.Severity, detail, pattern string, keywords ...string) probe {
-	p := probe{rule: DangerousCommand, severity: severity, detail: detail, keywords: keywords}
+func command(severity proto.Severity, detail, pattern string, keywords ...string) signature {
+	p := signature{rule: DangerousCommand, severity: severity, detail: detail, keywords: keywords}
 	if pattern != "" {
 		p.pattern = regexp.MustCompile(pattern)
 	}
 	return p
 }
 
-func downloadProbes() []probe {
+func downloadSignatures() []signature {
 	downloads := []string{"curl", "wget", "fetch", "aria2c", "iwr", "irm", "invoke-", "lwp-download"}
-	return []probe{
+	return []signature{
 		command(proto.SeverityCritical, "a download that is run at once",
 			`\b`+download+`\b[^\n]*\|&? ?`+runner, downloads...),
 		command(proto.SeverityCritical, "a download that is run at once",
@@ -66,8 +70,19 @@ func downloadProbes() []probe {
 	}
 }
 
-func remoteProbes() []probe {
-	return []probe{
+// removes reports whether a tool's name says that it deletes what it is given, and does
+// not read it.
+func removes(tool string) bool {
+	return removing.MatchString(tool) && !reading.MatchString(tool)
+}
+
+var (
+	removing = regexp.MustCompile(`(?:^|[^A-Za-z])(?i:delete|remove|unlink|erase|trash|rm)(?:[^a-z]|$)|(?:Delete|Remove|Unlink|Erase|Trash)(?:[^a-z]|$)`)
+	reading  = regexp.MustCompile(`(?i)read|cat|get|open|show|view|print|load|fetch|send|upload|copy|exec|run|shell|bash`)
+)
+
+func remoteSignatures() []signature {
+	return []signature{
 		command(proto.SeverityCritical, "a reverse shell",
 			`(?:>&|&>|<>) ?/dev/(?:tcp|udp)/[^/\s]+/\S`, "/dev/tcp/", "/dev/udp/"),
 		// Also how scripts wait for a port without tools.
@@ -87,31 +102,50 @@ func remoteProbes() []probe {
 	}
 }
 
-func credentialProbes() []probe {
+func credentialSignatures(paths lists.Paths) []signature {
 	ssh := command(proto.SeverityHigh, "SSH keys", `(?:^|[\s/=:@<(,~\x1e])\.ssh(?:/[\w.*?-]*|[\s;&|)<>,]|$)`, ".ssh")
 	ssh.accept = func(match []byte) bool {
 		return !bytes.HasSuffix(match, []byte(".pub")) && !bytes.Contains(match, []byte("known_hosts"))
 	}
-	return []probe{
+	envPath := command(proto.SeverityHigh, "a file of secrets (.env)", `^\x1e(?:\S*/)?\.env(?:\.(?:local|prod|production|security))?$`, ".env")
+	envPath.reads = true
+	return []signature{
 		ssh,
 		command(proto.SeverityHigh, "a file of secrets (.env)",
-			`\b(?:cat|tac|less|more|head|tail|strings|base64|xxd|od|grep|awk|sed|tar|zip|gzip|scp|rsync|curl|wget|source|open\w*|read\w*|get-content|type)\b[^\n;|]*[\s/@<(=]\.env(?:\.(?:local|prod|production|security|staging|dev|development))?(?:[\s;&|)<>,]|$)|\b(?:cp|mv) (?:-\S+ )*(?:\S*/)?\.env(?:\.(?:local|prod|production|security))? |^\x1e(?:\S*/)?\.env(?:\.(?:local|prod|production|security))?$`,
+			`\b(?:cat|tac|less|more|head|tail|strings|base64|xxd|od|grep|awk|sed|tar|zip|gzip|scp|rsync|curl|wget|source|open\w*|read\w*|get-content|type)\b[^\n;|]*[\s/@<(=]\.env(?:\.(?:local|prod|production|security|staging|dev|development))?(?:[\s;&|)<>,]|$)|\b(?:cp|mv) (?:-\S+ )*(?:\S*/)?\.env(?:\.(?:local|prod|production|security))? `,
 			".env"),
+		envPath,
 		command(proto.SeverityHigh, "the agent's own configuration or keys",
-			`\bopenclaw\.json\b|\.openclaw/(?:credentials|agents/[^\s/]+/agent/(?:auth|models)|\.env)|\bauth-profiles\.json\b`, "openclaw", "auth-profiles"),
+			paths.CommandPattern(lists.OwnSecrets...), paths.CommandKeywords(lists.OwnSecrets...)...),
 		command(proto.SeverityHigh, "the system's passwords",
 			`/etc/(?:g?shadow|sudoers|master\.passwd|security/passwd)\b`, "/etc/"),
 		command(proto.SeverityHigh, "a file of credentials",
-			`\.aws/credentials\b|\.kube/config\b|\.docker/config\.json\b|(?:^|[\s/~\x1e])\.(?:netrc|git-credentials|npmrc|pypirc|pgpass)\b|\.gnupg/(?:private|secring)|\.config/gcloud/|\.azure/\w*token|/proc/(?:\d+|self|\*)/environ|\blogin data\b[^\n]*(?:cp|sqlite|copy)|(?:cp|sqlite3?|copy) [^\n]*\blogin data\b|\bsecurity (?:dump-keychain|find-(?:generic|internet)-password)`,
-			".aws/", ".kube/", ".docker/", ".netrc", ".git-credentials", ".npmrc", ".pypirc", ".pgpass", ".gnupg", "gcloud", ".azure", "/environ", "login data", "security "),
+			`\.aws/(?:credentials\b|sso/|cli/cache)|\.kube/config\b|\.docker/config\.json\b|(?:^|[\s/~\x1e])\.(?:netrc|git-credentials|npmrc|pypirc|pgpass)\b|\.gnupg/(?:private|secring)|\.config/gcloud/|\.claude/\.credentials\.json\b|\.codex/auth\.json\b|\.azure/\w*token|/proc/(?:\d+|self|\*)/environ|\blogin data\b[^\n]*(?:cp|sqlite|copy)|(?:cp|sqlite3?|copy) [^\n]*\blogin data\b|\bsecurity (?:dump-keychain|find-(?:generic|internet)-password)`,
+			".aws/", ".kube/", ".docker/", ".netrc", ".git-credentials", ".npmrc", ".pypirc", ".pgpass", ".gnupg", "gcloud", ".claude/", ".codex/", ".azure", "/environ", "login data", "security "),
 		command(proto.SeverityHigh, "control of containers, which is control of the host",
 			`\bdocker\.sock\b|\b(?:containerd|podman|crio)\.sock\b|\b(?:docker|podman)\b[^\n]* --privileged\b|\b(?:docker|podman)\b[^\n]* (?:-v|--volume)[ =]/:|\bnsenter\b[^\n]* (?:-t ?1\b|--target[ =]1\b)`,
 			".sock", "--privileged", "docker", "podman", "nsenter"),
 	}
 }
 
-func persistenceProbes() []probe {
-	return []probe{
+// instructionSignatures look for changes of what the agent takes for instructions
+// at each start. By its own tools it changes these files every day; by a shell
+// command it has less reason to.
+func instructionSignatures(paths lists.Paths) []signature {
+	file := paths.FilePattern(lists.Instructions...)
+	byTool := command(proto.SeverityLow, "the agent's memory, instructions or skills",
+		`^(?:\x1e|\*\*\* (?:add|update) file: )`+file+`$`, ".md", "skills/")
+	byTool.tool = regexp.MustCompile(`(?i)write|edit|patch|create|append|replace|save|move|rename`)
+	return []signature{
+		byTool,
+		command(proto.SeverityMedium, "the agent's memory, instructions or skills changed",
+			`(?:>>? ?|\btee (?:-a )?|\bsed [^\n;&|]*-i\S* [^\n;&|]*)`+file+`(?:[\s;&|)]|$)|\b(?:cp|mv|install|ln|rsync) [^\n;&|]*`+file+` ?(?:[;&|)]|$)|>> ?(?:\./)?(?:agents|tools|user|identity)\.md\b`,
+			".md", "skills/"),
+	}
+}
+
+func persistenceSignatures() []signature {
+	return []signature{
 		command(proto.SeverityHigh, "SSH access for somebody", `\bauthorized_keys\b`, "authorized_keys"),
 		command(proto.SeverityHigh, "a job that comes back",
 			`\bcrontab (?:-u \S+ )?(?:-(?:[\s;&|)]|$)|-e\b|[^-\s|;&)<>][^\n]*)|\| ?(?:sudo )?crontab\b|(?:>>? ?|\btee (?:-a )?|\b(?:cp|mv|install|ln)\b[^\n]* |^\x1e)/(?:etc/cron|var/spool/cron)|\b(?:at|batch) now\b`,
@@ -127,8 +161,8 @@ func persistenceProbes() []probe {
 	}
 }
 
-func destructionProbes() []probe {
-	return []probe{
+func destructionSignatures() []signature {
+	return []signature{
 		command(proto.SeverityCritical, "everything deleted",
 			`\brm (?:-\S+ )*(?:-[a-z]*r[a-z]*|--recursive) (?:-\S+ )*(?:\S+ )*?(?:/|/\*|~/?|~/\*|\$home/?|\$home/\*|/`+system+`/?\*?)(?:[\s;&|)]|$)|--no-preserve-root\b`,
 			"rm ", "no-preserve-root"),
@@ -138,8 +172,8 @@ func destructionProbes() []probe {
 	}
 }
 
-func blindingProbes() []probe {
-	return []probe{
+func blindingSignatures() []signature {
+	return []signature{
 		command(proto.SeverityHigh, "traces removed",
 			`\bhistory -[cw]\b|\bunset histfile\b|\bhistfile=(?:/dev/null|[\s;&]|$)|\bhist(?:file)?size=0\b|\bset \+o history\b|(?:\b(?:rm|shred|truncate|unlink|ln)\b[^\n]*|> ?\S*)\.(?:bash|zsh|python|mysql|psql)_history\b|\b(?:rm|shred|truncate)\b[^\n]* /var/log\b|> ?/var/log/|\bjournalctl\b[^\n]*--vacuum|\bwevtutil cl\b`,
 			"history", "hist", "/var/log", "--vacuum", "wevtutil"),

@@ -35,6 +35,15 @@ func TestToolDrift(t *testing.T) {
 			{"a", offers("x", "1"), "", ""},
 			{"a", offers("x", "3"), changed, changed},
 		},
+		"to and fro": {
+			{"a", offers("x", "1"), "", ""},
+			{"a", offers("x", "2"), changed, changed},
+			{"a", offers("x", "1"), "", ""},
+			{"a", offers("x", "2"), "", changed},
+			{"a", offers("x", "3"), changed, changed},
+			{"a", offers("x", "2"), "", changed},
+			{"a", offers("x", "3"), "", changed},
+		},
 		"another client's": {
 			{"a", offers("x", "1"), "", ""},
 			{"b", offers("x", "2"), "", ""},
@@ -53,10 +62,10 @@ func TestToolDrift(t *testing.T) {
 			observing := alone(t, ToolDrift)
 			enforcing := build(t, Config{Modes: Modes{ToolDrift: Enforce}})
 			for i, s := range steps {
-				if got := details(observing.Request(s.client, s.request)); got != s.observe {
+				if got := details(observing.Request(t.Context(), s.client, s.request)); got != s.observe {
 					t.Errorf("step %d: observed %q, want %q", i, got, s.observe)
 				}
-				found := enforcing.Request(s.client, s.request)
+				found := enforcing.Request(t.Context(), s.client, s.request)
 				if got := details(found); got != s.enforce {
 					t.Errorf("step %d: enforced %q, want %q", i, got, s.enforce)
 				}
@@ -73,7 +82,7 @@ func TestToolDrift(t *testing.T) {
 func TestToolsAreForgotten(t *testing.T) {
 	d := alone(t, ToolDrift)
 	for i := range 3 * maxTools {
-		d.Request("c", offers(fmt.Sprint("tool", i), "1"))
+		d.Request(t.Context(), "c", offers(fmt.Sprint("tool", i), "1"))
 	}
 	if n := d.pins.Len(); n > maxTools {
 		t.Errorf("%d tools are remembered, more than %d", n, maxTools)

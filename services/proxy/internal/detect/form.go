@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"slices"
 	"strings"
+
+	"github.com/openclaw-security/bus/services/internal/keyword"
 )
 
 // form is one way in which a value can be written.
@@ -81,7 +83,7 @@ func (f *form) anchors() []span {
 
 // at reports whether all of f stands in text, given that its part from offset
 // at on begins at pos. White space in between does not count, nor does case,
-// which no encoding here needs to be told from chance.
+// which would only make a match by chance less likely.
 func (f *form) at(text []byte, pos, at int) bool {
 	gaps := 0
 	i := pos
@@ -89,7 +91,7 @@ func (f *form) at(text []byte, pos, at int) bool {
 		switch {
 		case i == len(text):
 			return false
-		case fold(text[i]) == fold(f.text[k]):
+		case keyword.Fold(text[i]) == keyword.Fold(f.text[k]):
 			k++
 		case !isSpace(text[i]) || gaps == maxGaps:
 			return false
@@ -102,7 +104,7 @@ func (f *form) at(text []byte, pos, at int) bool {
 		switch {
 		case i < 0:
 			return false
-		case fold(text[i]) == fold(f.text[k]):
+		case keyword.Fold(text[i]) == keyword.Fold(f.text[k]):
 			k--
 		case !isSpace(text[i]) || gaps == maxGaps:
 			return false
@@ -112,3 +114,5 @@ func (f *form) at(text []byte, pos, at int) bool {
 	}
 	return true
 }
+
+func isSpace(c byte) bool { return keyword.Fold(c) == ' ' }

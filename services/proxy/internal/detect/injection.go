@@ -6,12 +6,15 @@ import (
 	"github.com/openclaw-security/bus/proto"
 )
 
-// injectionProbes look for orders to the model. They count only in what a tool
+// injectionReach is how far an order can be from its keyword.
+var injectionReach = reach{before: 200, after: 400}
+
+// injectionSignatures look for orders to the model. They count only in what a tool
 // answered, in data, and where an API has no role for a text: a user may well
 // tell the model to forget what was said.
-func injectionProbes() []probe {
-	marker := func(detail, pattern string, keywords ...string) probe {
-		p := probe{rule: InjectionMarker, severity: proto.SeverityMedium, detail: detail, keywords: keywords, foreign: true}
+func injectionSignatures() []signature {
+	marker := func(detail, pattern string, keywords ...string) signature {
+		p := signature{rule: InjectionMarker, severity: proto.SeverityMedium, detail: detail, keywords: keywords, foreign: true}
 		if pattern != "" {
 			p.pattern = regexp.MustCompile(pattern)
 		}
@@ -23,7 +26,7 @@ func injectionProbes() []probe {
 	tokens.exact = true
 	turns := marker("a made-up turn of the conversation", `(?:\A|\n)[ \t]*\r?\n[ \t]*(?:Human|Assistant):[ \t]*\S`, "\n\nhuman:", "\n\nassistant:")
 
-	return []probe{
+	return []signature{
 		tokens,
 		turns,
 		// What is within a window is near enough: counted repetitions would cost

@@ -50,19 +50,19 @@ func TestInjectionMarker(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			for _, role := range []inspect.Role{inspect.RoleTool, inspect.RoleOther} {
-				found := d.Request(fmt.Sprint(name, role), said(role, test.text))
+				found := d.Request(t.Context(), fmt.Sprint(name, role), said(role, test.text))
 				if details(found) != test.want || found[0].Rule != InjectionMarker {
 					t.Errorf("found %+v, want %s", found, test.want)
 				}
 			}
 			for _, role := range []inspect.Role{inspect.RoleUser, inspect.RoleSystem, inspect.RoleAssistant} {
-				if found := d.Request(name, said(role, test.text)); len(found) > 0 {
+				if found := d.Request(t.Context(), name, said(role, test.text)); len(found) > 0 {
 					t.Errorf("found %+v in role %d", found, role)
 				}
 			}
 			data := said(inspect.RoleUser, test.text)
 			data.Segments[0].Kind = inspect.KindData
-			if found := d.Request("data", data); len(found) != 1 {
+			if found := d.Request(t.Context(), "data", data); len(found) != 1 {
 				t.Errorf("found %+v in a user's data", found)
 			}
 		})
@@ -87,7 +87,7 @@ func TestNoInjectionMarker(t *testing.T) {
 	d := alone(t, InjectionMarker)
 	for name, text := range tests {
 		t.Run(name, func(t *testing.T) {
-			if found := d.Request("c", said(inspect.RoleTool, text)); len(found) > 0 {
+			if found := d.Request(t.Context(), "c", said(inspect.RoleTool, text)); len(found) > 0 {
 				t.Errorf("found %q in %s", details(found), text)
 			}
 		})

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/openclaw-security/bus/proto"
-	"github.com/openclaw-security/bus/services/proxy/internal/detect/seen"
+	"github.com/openclaw-security/bus/services/proxy/internal/known"
 	"github.com/openclaw-security/bus/services/proxy/internal/llmapi"
 )
 
@@ -23,8 +23,8 @@ type Loop struct {
 type loop struct {
 	Loop
 	now     func() time.Time
-	calls   *seen.Cache[tally]
-	clients *seen.Cache[tally]
+	calls   *known.Cache[tally]
+	clients *known.Cache[tally]
 }
 
 // tally counts within windows that lie side by side, the first of which begins
@@ -51,8 +51,8 @@ func newLoop(c Config) *loop {
 			Requests: cmp.Or(c.Loop.Requests, 120),
 		},
 		now:     c.Now,
-		calls:   seen.NewCache[tally](maxCalls),
-		clients: seen.NewCache[tally](maxClients),
+		calls:   known.NewCache[tally](maxCalls),
+		clients: known.NewCache[tally](maxClients),
 	}
 	if l.now == nil {
 		l.now = time.Now
@@ -61,7 +61,7 @@ func newLoop(c Config) *loop {
 }
 
 // request counts a request of the client that scope belongs to.
-func (l *loop) request(h *seen.Hash, scope seen.Scope, mode Mode) (Finding, bool) {
+func (l *loop) request(h *known.Hash, scope known.Scope, mode Mode) (Finding, bool) {
 	if mode == Off {
 		return Finding{}, false
 	}
@@ -74,7 +74,7 @@ func (l *loop) request(h *seen.Hash, scope seen.Scope, mode Mode) (Finding, bool
 
 // call counts a tool call of the client that scope belongs to. An identifier
 // that differs does not make it another one.
-func (l *loop) call(h *seen.Hash, scope seen.Scope, c llmapi.ToolCall, mode Mode) (Finding, bool) {
+func (l *loop) call(h *known.Hash, scope known.Scope, c llmapi.ToolCall, mode Mode) (Finding, bool) {
 	if mode == Off {
 		return Finding{}, false
 	}
@@ -85,7 +85,7 @@ func (l *loop) call(h *seen.Hash, scope seen.Scope, c llmapi.ToolCall, mode Mode
 	})
 }
 
-func (l *loop) count(c *seen.Cache[tally], key seen.Key, window time.Duration) int {
+func (l *loop) count(c *known.Cache[tally], key known.Key, window time.Duration) int {
 	now := l.now()
 	return c.Update(key, func(t tally, _ bool) tally {
 		if now.Sub(t.since) >= window {
@@ -97,7 +97,7 @@ func (l *loop) count(c *seen.Cache[tally], key seen.Key, window time.Duration) i
 }
 
 // verdict makes a finding of the nth event where limit are too many. What is
-// only observed is told when the limit is reached and each time the number has
+// only observed is reported when the limit is reached and each time the number has
 // doubled, not each time.
 func verdict(n, limit int, mode Mode, f Finding) (Finding, bool) {
 	times := n / limit

@@ -22,7 +22,7 @@ func looping(t *testing.T, mode Mode, now *time.Time) *Detector {
 func TestRepeatedCall(t *testing.T) {
 	tests := map[string]struct {
 		mode Mode
-		want []int // the calls that are told about, from 1
+		want []int // the calls that are reported, from 1
 	}{
 		"observed": {Observe, []int{5, 10, 20}},
 		"enforced": {Enforce, []int{5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21}},
@@ -39,7 +39,7 @@ func TestRepeatedCall(t *testing.T) {
 				c.ID = fmt.Sprint(i)
 				for _, f := range d.ToolCall("c", c) {
 					told = append(told, i+1)
-					want := Finding{RunawayLoop, proto.SeverityMedium, InToolCall, "", fmt.Sprintf("the same call %d times within 1m0s", i+1), test.mode == Enforce}
+					want := Finding{Rule: RunawayLoop, Severity: proto.SeverityMedium, Where: InToolCall, Detail: fmt.Sprintf("the same call %d times within 1m0s", i+1), Enforced: test.mode == Enforce}
 					if i+1 >= 20 {
 						want.Severity = proto.SeverityHigh
 					}
@@ -82,11 +82,11 @@ func TestTooManyRequests(t *testing.T) {
 	var told []string
 	for range 45 {
 		now = now.Add(time.Second)
-		for _, f := range d.Request("c", &inspect.Request{}) {
+		for _, f := range d.Request(t.Context(), "c", &inspect.Request{}) {
 			told = append(told, f.Severity.String()+" "+f.Detail)
 		}
 	}
-	if found := d.Request("another", &inspect.Request{}); len(found) > 0 {
+	if found := d.Request(t.Context(), "another", &inspect.Request{}); len(found) > 0 {
 		t.Errorf("found %+v of another client", found)
 	}
 	want := []string{"medium 10 requests within a minute", "medium 20 requests within a minute", "high 40 requests within a minute"}

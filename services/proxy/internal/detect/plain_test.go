@@ -69,13 +69,13 @@ func FuzzDetector(f *testing.F) {
 		r.Tools = offers(string(text), string(text)).Tools
 		answer := d.Answer()
 		for _, found := range [][]Finding{
-			d.Request("c", r),
+			d.Request(t.Context(), "c", r),
 			d.ToolCall("c", call("x", "y", string(text))),
 			d.ToolCall("c", callOf(text)),
 			answer.Write(text),
 		} {
 			for _, f := range found {
-				if !known(f.Rule) || f.Severity == 0 || f.Detail == "" || !utf8.ValidString(f.Detail) || len(f.Detail) > 100 {
+				if !isRule(f.Rule) || f.Severity == 0 || f.Detail == "" || !utf8.ValidString(f.Detail) || len(f.Detail) > 100 {
 					t.Errorf("%+v", f)
 				}
 			}

@@ -15,9 +15,9 @@ type Mode uint8
 
 // The modes.
 const (
-	Off     Mode = iota // the rule does not look
-	Observe             // it tells
-	Enforce             // it tells, and what it found is not to pass
+	Off     Mode = iota // the rule is not run
+	Observe             // it reports
+	Enforce             // it reports, and stops what it was found in
 )
 
 var modeNames = [...]string{"off", "observe", "enforce"}
@@ -41,6 +41,7 @@ const (
 	HiddenUnicode    = "hidden-unicode"
 	ToolDrift        = "tool-drift"
 	RunawayLoop      = "runaway-loop"
+	RemoteContent    = "remote-content"
 )
 
 // Rule describes one detection.
@@ -57,12 +58,13 @@ func Rules() []Rule {
 		{KeyLeak, "the provider key that the proxy holds, plain or encoded, in a prompt, an answer or a tool call", proto.SeverityCritical, Enforce},
 		{Canary, "a canary value, plain or encoded, in a prompt, an answer or a tool call", proto.SeverityCritical, Enforce},
 		{DangerousCommand, "a tool call that runs downloads, opens a reverse shell, reads credentials, persists, destroys or blinds", proto.SeverityCritical, Observe},
-		{Secret, "a secret of a known shape in a tool call that heads for the network", proto.SeverityHigh, Observe},
+		{Secret, "a secret in a tool call that heads for the network", proto.SeverityHigh, Observe},
 		{RunawayLoop, "the same tool call, or requests, far more often than a task needs", proto.SeverityHigh, Observe},
 		{InjectionMarker, "text that is not the user's and gives the model orders", proto.SeverityMedium, Observe},
 		{HiddenUnicode, "characters that a person does not see and a model reads", proto.SeverityMedium, Observe},
 		{ToolDrift, "a tool whose definition is not the one seen first", proto.SeverityMedium, Observe},
-		{SecretInPrompt, "a secret of a known shape that goes to the provider", proto.SeverityLow, Observe},
+		{RemoteContent, "content that the request only names: the provider fetches it, has stored it, or asks a server for it", proto.SeverityMedium, Observe},
+		{SecretInPrompt, "a secret that goes to the provider", proto.SeverityLow, Observe},
 	}
 }
 
@@ -88,9 +90,9 @@ func (m *Modes) UnmarshalText(text []byte) error {
 		switch {
 		case !ok:
 			errs = append(errs, fmt.Errorf("%.100q is not of the form rule=mode", part))
-		case !known(name):
+		case !isRule(name):
 			unknown = true
-			errs = append(errs, fmt.Errorf("there is no rule %.100q", name))
+			errs = append(errs, fmt.Errorf("no rule is called %.100q", name))
 		case mode < 0:
 			errs = append(errs, fmt.Errorf("%s: %.100q is not one of %s", name, word, strings.Join(modeNames[:], ", ")))
 		case twice:
@@ -113,8 +115,8 @@ func (m *Modes) UnmarshalText(text []byte) error {
 func (m Modes) Validate() error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(m)) {
-		if !known(name) {
-			errs = append(errs, fmt.Errorf("there is no rule %.100q", name))
+		if !isRule(name) {
+			errs = append(errs, fmt.Errorf("no rule is called %.100q", name))
 		}
 	}
 	return errors.Join(errs...)
@@ -127,7 +129,7 @@ func (m Modes) of(r Rule) Mode {
 	return r.Default
 }
 
-func known(name string) bool { return slices.Contains(ruleNames(), name) }
+func isRule(name string) bool { return slices.Contains(ruleNames(), name) }
 
 func ruleNames() []string {
 	var names []string

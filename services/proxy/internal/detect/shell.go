@@ -5,10 +5,12 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"unicode/utf8"
+
+	"github.com/openclaw-security/bus/services/internal/escape"
 )
 
 const (
-	// minEncoded is the least length of a word that is tried as base64 or hex.
+	// minEncoded is the minimum length of a word that is tried as base64 or hex.
 	minEncoded = 16
 	// maxDecoded bounds how often what was decoded is looked at the same way.
 	maxDecoded = 2
@@ -79,7 +81,7 @@ func appendEscape(dst, text []byte) (_ []byte, n int) {
 	if text[1] == '\n' {
 		return appendSpace(dst), 2
 	}
-	if c, n := escape(text); n > 2 && c > ' ' {
+	if c, n := escape.Decode(text); n > 2 && c > ' ' {
 		return utf8.AppendRune(dst, lowerRune(c)), n
 	}
 	if c, n := octal(text[1:]); n > 0 {

@@ -150,7 +150,7 @@ func (v *veil) selector(base, previous rune) {
 func selector(c rune) bool { return 0xfe00 <= c && c <= 0xfe0f || 0xe0100 <= c && c <= 0xe01ef }
 
 // invisible are the characters without a width and without a say in how others
-// look, save for joiners: zero-width space, joiners and marks of direction; word
+// look, except for joiners: zero-width space, joiners and marks of direction; word
 // joiner and the invisible operators; byte-order mark; the fillers of Hangul and
 // the vowel separator of Mongolian.
 func invisible(c rune) bool {

@@ -74,7 +74,7 @@ func TestHiddenUnicode(t *testing.T) {
 	d := alone(t, HiddenUnicode)
 	text := "see" + tagged("obey")
 	for _, found := range [][]Finding{
-		d.Request("c", said(inspect.RoleUser, text)),
+		d.Request(t.Context(), "c", said(inspect.RoleUser, text)),
 		d.ToolCall("c", call("write", "text", text)),
 	} {
 		if len(found) != 1 || found[0].Rule != HiddenUnicode || found[0].Detail != "4 tag characters" {

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// MinValueBytes is the least length of a value that is watched. Shorter ones
-	// appear by chance, encoded ones most of all.
+	// MinValueBytes is the minimum length of a value that is watched. Shorter ones
+	// appear by chance, encoded ones above all.
 	MinValueBytes = 12
 	// maxValueBytes and maxValues bound the automaton's table, and what is
 	// carried over between the parts of an answer.
@@ -18,11 +18,11 @@ const (
 	maxValues     = 64
 )
 
-// valueProbes look for values in all their forms. A key that is too short is a
+// valueSignatures look for values in all their forms. A key that is too short is a
 // placeholder, which compatible servers without authentication are given; a
 // canary that is too short is a mistake.
-func valueProbes(c Config) ([]probe, error) {
-	var probes []probe
+func valueSignatures(c Config) ([]signature, error) {
+	var signatures []signature
 	var errs []error
 	add := func(rule, what string, s config.Secret) {
 		value := s.Reveal()
@@ -35,7 +35,7 @@ func valueProbes(c Config) ([]probe, error) {
 			if f.name != "" {
 				detail += " " + f.name
 			}
-			probes = append(probes, probe{rule: rule, severity: proto.SeverityCritical, detail: detail, form: &f})
+			signatures = append(signatures, signature{rule: rule, severity: proto.SeverityCritical, detail: detail, form: &f})
 		}
 	}
 	if len(c.Keys)+len(c.Canaries) > maxValues {
@@ -53,5 +53,5 @@ func valueProbes(c Config) ([]probe, error) {
 		}
 		add(Canary, fmt.Sprintf("canary %d", i+1), canary)
 	}
-	return probes, errors.Join(errs...)
+	return signatures, errors.Join(errs...)
 }

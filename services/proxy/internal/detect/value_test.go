@@ -82,7 +82,7 @@ func TestKeyInEveryForm(t *testing.T) {
 			text := e.encode(strings.Repeat("b", shift), testKey, "!after")
 			t.Run(fmt.Sprintf("%s/%d", e.name, shift), func(t *testing.T) {
 				places := map[string][]Finding{
-					InRequest:  d.Request("c", said(inspect.RoleUser, text)),
+					InRequest:  d.Request(t.Context(), "c", said(inspect.RoleUser, text)),
 					InToolCall: d.ToolCall("c", call("write", "content", text)),
 					InResponse: d.Answer().Write([]byte(text)),
 				}
@@ -118,7 +118,7 @@ func TestWhatIsNotTheKey(t *testing.T) {
 	d := alone(t, KeyLeak)
 	for name, text := range tests {
 		t.Run(name, func(t *testing.T) {
-			if found := d.Request("c", said(inspect.RoleUser, text)); len(found) > 0 {
+			if found := d.Request(t.Context(), "c", said(inspect.RoleUser, text)); len(found) > 0 {
 				t.Errorf("found %+v", found)
 			}
 		})
@@ -128,7 +128,7 @@ func TestWhatIsNotTheKey(t *testing.T) {
 func TestFindingsTellNothingOfTheValue(t *testing.T) {
 	d := build(t, Config{Keys: []config.Secret{config.NewSecret(testKey)}})
 	for _, e := range encodings {
-		for _, f := range d.Request("c", said(inspect.RoleTool, e.encode("x", testKey, "y"))) {
+		for _, f := range d.Request(t.Context(), "c", said(inspect.RoleTool, e.encode("x", testKey, "y"))) {
 			if s := fmt.Sprintf("%+v", f); strings.Contains(s, testKey[20:28]) {
 				t.Errorf("%s: %s", e.name, s)
 			}
@@ -150,7 +150,7 @@ func TestCanariesAreNumbered(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			found := d.Request(name, said(inspect.RoleUser, test.text))
+			found := d.Request(t.Context(), name, said(inspect.RoleUser, test.text))
 			if len(found) != 1 || found[0].Rule != Canary || found[0].Detail != test.want || !found[0].Enforced {
 				t.Errorf("found %+v", found)
 			}
@@ -168,7 +168,7 @@ func TestValuesThatCannotBeWatched(t *testing.T) {
 		"long key":     {Config{Keys: []config.Secret{config.NewSecret(strings.Repeat("x", 2000))}}, "the provider key is longer"},
 		"too many":     {Config{Canaries: make([]config.Secret, 65)}, "more than 64"},
 		"a limit":      {Config{Loop: Loop{Requests: -1}}, "negative"},
-		"unknown rule": {Config{Modes: Modes{"keyleak": Off}}, `no rule "keyleak"`},
+		"unknown rule": {Config{Modes: Modes{"keyleak": Off}}, `no rule is called "keyleak"`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -185,7 +185,7 @@ func TestValuesThatCannotBeWatched(t *testing.T) {
 
 func TestPlaceholderKeyIsNotWatched(t *testing.T) {
 	d := build(t, Config{Keys: []config.Secret{config.NewSecret("ollama"), {}}})
-	if found := d.Request("c", said(inspect.RoleUser, "ollama run llama3")); len(found) > 0 {
+	if found := d.Request(t.Context(), "c", said(inspect.RoleUser, "ollama run llama3")); len(found) > 0 {
 		t.Errorf("found %+v", found)
 	}
 }
@@ -216,7 +216,7 @@ func FuzzValue(f *testing.F) {
 		// Spaces, because what touches an encoded value may become part of it,
 		// which no decoder could tell either.
 		text := string(before) + " ; " + e.encode("12345"[r.IntN(6):], value, "12345"[r.IntN(6):]) + " ; " + string(after)
-		if found := d.Request("c", said(inspect.RoleUser, text)); !slices.Contains(rules(found), Canary) {
+		if found := d.Request(t.Context(), "c", said(inspect.RoleUser, text)); !slices.Contains(rules(found), Canary) {
 			t.Errorf("%s: %s not found in %q", e.name, value, text)
 		}
 		answer := d.Answer()

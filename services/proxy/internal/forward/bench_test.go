@@ -43,7 +43,7 @@ func BenchmarkForward(b *testing.B) {
 				b.Errorf("refused: %+v", *refusal)
 				return
 			}
-			body, _ := forward.ReadBody(w, r, 1<<20)
+			body, _ := forward.ReadBody(w, r, 1<<20, new(room))
 			u.Forward(w, r, forward.Exchange{Route: route, Body: body})
 		}),
 		"ReverseProxy": &httputil.ReverseProxy{

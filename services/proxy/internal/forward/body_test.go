@@ -3,6 +3,7 @@ package forward_test
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -17,6 +18,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/openclaw-security/bus/services/proxy/internal/forward"
+	"github.com/openclaw-security/bus/services/proxy/internal/llmapi"
 )
 
 // flusher is a compressor that can send what it has.
@@ -74,9 +76,9 @@ func TestReadBody(t *testing.T) {
 	for _, encoding := range []string{"", "identity", "gzip", "GZIP", "x-gzip", "br", "zstd"} {
 		t.Run(encoding, func(t *testing.T) {
 			format := strings.TrimPrefix(strings.ToLower(encoding), "x-")
-			body, refusal := forward.ReadBody(httptest.NewRecorder(), withBody(compress(t, format, text), encoding), int64(len(text)))
+			body, refusal := forward.ReadBody(httptest.NewRecorder(), withBody(compress(t, format, text), encoding), int64(len(text)), new(room))
 			if refusal != nil {
-				t.Fatalf("refused: %+v", *refusal)
+				t.Fatalf("refused: %v", refusal)
 			}
 			if string(body) != text {
 				t.Errorf("got %d bytes", len(body))
@@ -89,8 +91,64 @@ func TestReadBodyOfUnknownLength(t *testing.T) {
 	text := strings.Repeat("x", 1<<20)
 	r := withBody([]byte(text))
 	r.ContentLength = -1
-	if body, refusal := forward.ReadBody(httptest.NewRecorder(), r, 2<<20); refusal != nil || string(body) != text {
+	if body, refusal := forward.ReadBody(httptest.NewRecorder(), r, 2<<20, new(room)); refusal != nil || string(body) != text {
 		t.Errorf("got %d bytes, %+v", len(body), refusal)
+	}
+}
+
+// room is what has been taken, up to a limit if that is set.
+type room struct {
+	held, most, limit int64
+}
+
+var errNoRoom = errors.New("no room")
+
+func (r *room) Take(n int64) error {
+	if r.limit > 0 && r.held+n > r.limit {
+		return errNoRoom
+	}
+	r.held += n
+	r.most = max(r.most, r.held)
+	return nil
+}
+
+func (r *room) Give(n int64) { r.held -= n }
+
+func TestRoomIsTakenAsTheBodyComes(t *testing.T) {
+	const size = 1 << 20
+	tests := []struct {
+		name     string
+		length   int64  // that is announced
+		body     string // that comes
+		encoding string
+		limit    int64
+		most     int64
+		held     int64 // in the end
+		want     error
+	}{
+		{"nothing of what was announced", size, "", "", 0, 8 << 10, 0, nil},
+		{"a little of what was announced", size, "{", "", 0, 8 << 10, 0, nil},
+		{"all of it", size, strings.Repeat("x", size), "", 0, size*3/2 + 1, size + 1, nil},
+		{"a small one without a length", -1, "{}", "", 0, 8 << 10, 8 << 10, nil},
+		{"no room", size, strings.Repeat("x", size), "", size / 2, size / 2, 0, errNoRoom},
+		{"no room to decode", -1, "x", "br", 1 << 20, 0, 0, errNoRoom},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := withBody([]byte(tt.body), tt.encoding)
+			if tt.body == "" || tt.length > int64(len(tt.body)) {
+				r.Body = io.NopCloser(io.MultiReader(strings.NewReader(tt.body), failing{io.ErrUnexpectedEOF}))
+			}
+			r.ContentLength = tt.length
+			room := &room{limit: tt.limit}
+			body, err := forward.ReadBody(httptest.NewRecorder(), r, 2*size, room)
+			if tt.want != nil && !errors.Is(err, tt.want) || tt.held != 0 && err != nil {
+				t.Errorf("%d bytes, %v", len(body), err)
+			}
+			if room.most > tt.most || room.held != tt.held {
+				t.Errorf("took %d at most, held %d; want %d, %d", room.most, room.held, tt.most, tt.held)
+			}
+		})
 	}
 }
 
@@ -134,12 +192,17 @@ func TestReadBodyRefuses(t *testing.T) {
 			if test.request.Body == http.NoBody {
 				test.request.Body = io.NopCloser(strings.NewReader("x"))
 			}
-			body, refusal := forward.ReadBody(httptest.NewRecorder(), test.request, 999)
-			if refusal == nil {
-				t.Fatalf("got %d bytes", len(body))
+			room := new(room)
+			body, err := forward.ReadBody(httptest.NewRecorder(), test.request, 999, room)
+			refusal, ok := errors.AsType[llmapi.Error](err)
+			if !ok {
+				t.Fatalf("got %d bytes, %v", len(body), err)
 			}
 			if refusal.Status != test.status || body != nil {
-				t.Errorf("got %+v and %d bytes", *refusal, len(body))
+				t.Errorf("got %+v and %d bytes", refusal, len(body))
+			}
+			if room.held != 0 {
+				t.Errorf("%d bytes are not given back", room.held)
 			}
 		})
 	}
@@ -150,7 +213,7 @@ func TestSlowBodyIsGivenUp(t *testing.T) {
 		rig := newRig(t, nil)
 		start := time.Now()
 		response, _ := rig.raw("POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{")
-		if response.StatusCode != 408 || time.Since(start) != 2*time.Minute {
+		if response.StatusCode != 408 || time.Since(start) != 15*time.Second {
 			t.Errorf("status %d after %v", response.StatusCode, time.Since(start))
 		}
 	})
@@ -220,12 +283,12 @@ func FuzzReadBody(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte, encoding string) {
 		const limit = 1000
-		got, refusal := forward.ReadBody(httptest.NewRecorder(), withBody(body, encoding), limit)
+		got, refusal := forward.ReadBody(httptest.NewRecorder(), withBody(body, encoding), limit, new(room))
 		switch {
 		case len(got) > limit:
 			t.Errorf("%d bytes", len(got))
 		case refusal != nil && got != nil:
-			t.Errorf("both a body and %+v", *refusal)
+			t.Errorf("both a body and %v", refusal)
 		case refusal == nil && encoding == "" && string(got) != string(body):
 			t.Errorf("got %q of %q", got, body)
 		}

@@ -18,12 +18,20 @@ import (
 // of which Brotli's 16 MiB is the largest.
 const maxWindow = 8 << 20
 
+// What decoding takes, in bytes: the window of gzip and deflate (RFC 1951) with its
+// buffers; the largest window of Brotli, or of what is accepted of zstd, and as much
+// again while it fills.
+const (
+	smallWindow = 128 << 10
+	largeWindow = 32 << 20
+)
+
 // errEncoding says that a body is in no encoding that is understood here.
 var errEncoding = errors.New("unknown content encoding")
 
 // contentEncoding is the one encoding that h declares, in lower case, empty for
-// none. Several, one upon the other, come back as they are and are understood
-// by nobody.
+// none. Several encodings of one body come back as they are, and are not
+// understood.
 func contentEncoding(h http.Header) string {
 	encoding := strings.ToLower(strings.TrimSpace(strings.Join(h["Content-Encoding"], ",")))
 	switch encoding {
@@ -39,8 +47,9 @@ func contentEncoding(h http.Header) string {
 // the other side has flushed it, and it holds a window, never the body: how far
 // a body may grow is for its reader to say. Close gives up the memory.
 type decoder struct {
-	body io.Reader
-	open func(io.Reader) (io.ReadCloser, error)
+	body   io.Reader
+	weight int64 // what it takes once it reads, in bytes
+	open   func(io.Reader) (io.ReadCloser, error)
 	// Opened with the first Read, because that reads a header and blocks.
 	reader io.ReadCloser
 	err    error
@@ -48,15 +57,17 @@ type decoder struct {
 
 // newDecoder returns a decoder, or an error that wraps errEncoding.
 func newDecoder(body io.Reader, encoding string) (*decoder, error) {
-	d := &decoder{body: body}
+	d := &decoder{body: body, weight: smallWindow}
 	switch encoding {
 	case "gzip":
 		d.open = func(r io.Reader) (io.ReadCloser, error) { return gzip.NewReader(r) }
 	case "deflate":
 		d.open = zlib.NewReader
 	case "br":
+		d.weight = largeWindow
 		d.open = func(r io.Reader) (io.ReadCloser, error) { return io.NopCloser(brotli.NewReader(r)), nil }
 	case "zstd":
+		d.weight = largeWindow
 		d.open = func(r io.Reader) (io.ReadCloser, error) {
 			// One decoder, no goroutines: blocks come out as they come in.
 			z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))

@@ -17,3 +17,6 @@ func TargetOf(route Route) string {
 
 // Target is where u sends a request on route.
 func (u *Upstream) Target(route Route) string { return u.target(route).String() }
+
+// Parameters are the query parameters that any route takes.
+func Parameters() []string { return allParameters() }

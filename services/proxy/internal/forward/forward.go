@@ -1,11 +1,39 @@
+// Package forward carries a request to a model provider and the answer back,
+// and decides who may send which requests. It holds the only copy of the provider's
+// key.
+//
+//	request ─▶ Table.Match ─▶ Access.Check ─▶ ReadBody ─▶ Upstream.Forward ─▶ provider
+//	           method, path,   Host, Origin,      decoded,     key in, caller's      │
+//	           query           client token       bounded      credentials out       │
+//	                                                                                 ▼
+//	client ◀─ key redacted ◀─ Exchange.Answer ◀─ decoded (gzip, br, zstd) ◀─ idle timeout
+//
+// What goes upstream is built anew rather than copied and cleaned: the path and
+// the query from the Route that an allowlist has found, the header from the
+// names that another lets through, the body from the bytes that were inspected.
+// What no rule mentions therefore does not pass.
+//
+// # Why not httputil.ReverseProxy
+//
+// Its services are not wanted here. It copies headers, trailers, informational
+// answers and protocol upgrades, each of which would have to be undone. It
+// writes the status before the body is read, while an answer may be refused on
+// account of its body. It has no deadline for a client that does not read. What is
+// left is a RoundTrip and a copy, and these are written out in Forward.
+//
+// # Retries
+//
+// A provider bills what it has begun; callers retry by themselves, and then each attempt
+// is audited. So a request is sent once more only if the provider has not processed it,
+// which attempt knows of: that costs nothing, and a caller would take it for a failure.
 package forward
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -20,10 +48,26 @@ type Exchange struct {
 	// returned, so that it may not be written to again.
 	Body []byte
 
-	// Answer is told the answer's status and its header, as the client will see
-	// them, and returns the reader through which the body passes on its way;
+	// Sent is called once Body is not needed any more, by any goroutine. May be nil.
+	Sent func()
+
+	// Again is asked about an answer with the status 400 or 422, of which problem is the
+	// beginning. If it returns a body, the answer is dropped and the request sent once
+	// more, with that body. May be nil.
+	Again func(problem []byte) []byte
+
+	// Room is where the memory for decoding an answer is taken from; nil if that has
+	// no bound.
+	Room Room
+
+	// Answer is called with the answer's status and its header, as the client will
+	// see them, and returns the reader through which the body passes on its way;
 	// body has no encoding any more. A read should return as soon as there is
 	// something. Nil passes the body as it is. The header is not to be changed.
+	//
+	// If an [llmapi.Error] is in the tree of an error of the reader, the answer is
+	// refused: the client gets the Error in place of the provider's answer, if no
+	// byte of the body has been read before, and else an answer that breaks off.
 	Answer func(status int, header http.Header, body io.Reader) io.Reader
 }
 
@@ -33,7 +77,7 @@ type Exchange struct {
 //
 // Server-sent events are passed on from the first moment, and flushed with each
 // read. Any other body is read before its status is sent, as far as the first
-// read of Answer's reader goes, so that a [Refusal] can still take its place.
+// read of Answer's reader goes, so that an error can still take its place.
 // What goes wrong before the status is sent is answered with an error in the
 // provider's form.
 func (u *Upstream) Forward(w http.ResponseWriter, r *http.Request, x Exchange) Outcome {
@@ -47,7 +91,7 @@ func (u *Upstream) Forward(w http.ResponseWriter, r *http.Request, x Exchange) O
 		ctx:      ctx,
 		out:      sink{w: w, control: http.NewResponseController(w), timeout: u.writeTimeout, scrubber: scrubber{secrets: u.secrets}},
 	}
-	failed := f.run(u.request(ctx, r, x), x.Answer, cancel)
+	failed := f.run(r, x, cancel)
 	if failed != nil {
 		f.fail(failed)
 	}
@@ -60,21 +104,6 @@ func (u *Upstream) Forward(w http.ResponseWriter, r *http.Request, x Exchange) O
 	return f.outcome
 }
 
-// WriteError answers with e in the form of provider.
-func WriteError(w http.ResponseWriter, provider llmapi.Provider, e llmapi.Error) {
-	writeError(w, e.Status, e.Body(provider))
-}
-
-func writeError(w http.ResponseWriter, status int, body []byte) {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // the only error is a client that has gone
-}
-
 // flight is an exchange while it lasts.
 type flight struct {
 	upstream *Upstream
@@ -85,8 +114,8 @@ type flight struct {
 	outcome  Outcome
 }
 
-func (f *flight) run(request *http.Request, answer func(int, http.Header, io.Reader) io.Reader, cancel context.CancelCauseFunc) *failure {
-	response, err := f.upstream.transport.RoundTrip(request)
+func (f *flight) run(r *http.Request, x Exchange, cancel context.CancelCauseFunc) *failure {
+	response, err := f.upstream.send(f.ctx, r, x)
 	if err != nil {
 		return roundTripFailure(f.client, err)
 	}
@@ -113,17 +142,35 @@ func (f *flight) run(request *http.Request, answer func(int, http.Header, io.Rea
 			}}
 		}
 		defer decoded.Close()
+		if x.Room != nil {
+			if err := x.Room.Take(decoded.weight); err != nil {
+				return readFailure(f.client, f.ctx, err)
+			}
+			defer x.Room.Give(decoded.weight)
+		}
 		body = decoded
 	}
 	delete(response.Header, "Content-Encoding")
+	if x.Again != nil && (response.StatusCode == http.StatusBadRequest || response.StatusCode == http.StatusUnprocessableEntity) {
+		problem, err := io.ReadAll(io.LimitReader(body, maxProblem))
+		if err != nil {
+			return readFailure(f.client, f.ctx, err)
+		}
+		if x.Body = x.Again(problem); x.Body != nil {
+			x.Again = nil
+			response.Body.Close()
+			return f.run(r, x, cancel)
+		}
+		body = io.MultiReader(bytes.NewReader(problem), body)
+	}
 
-	events := isEventStream(response.Header)
+	events := IsEventStream(response.Header)
 	// A body of a length that is known beforehand is not a stream.
 	f.out.flush = events || response.ContentLength < 0
 	responseHeader(response.Header)
 	f.upstream.secrets.redactHeader(response.Header)
-	if answer != nil {
-		body = answer(response.StatusCode, response.Header, body)
+	if x.Answer != nil {
+		body = x.Answer(response.StatusCode, response.Header, body)
 	}
 	return f.relay(response, body, events)
 }
@@ -162,7 +209,12 @@ func (f *flight) relay(response *http.Response, body io.Reader, events bool) *fa
 			}
 			return nil
 		case readErr != nil:
-			return readFailure(f.client, f.ctx, readErr)
+			failed := readFailure(f.client, f.ctx, readErr)
+			if response.StatusCode >= http.StatusBadRequest && failed.end != AnswerRefused {
+				start() // an error that broke off is still an error
+				f.out.rest()
+			}
+			return failed
 		case n == 0:
 			if idle++; idle == maxEmptyReads {
 				return readFailure(f.client, f.ctx, io.ErrNoProgress)
@@ -171,10 +223,13 @@ func (f *flight) relay(response *http.Response, body io.Reader, events bool) *fa
 	}
 }
 
+// maxProblem is how much of an error Exchange.Again is shown, in bytes.
+const maxProblem = 16 << 10
+
 // maxEmptyReads is how many reads in a row may return nothing and no error.
 const maxEmptyReads = 100
 
-// fail records what went wrong and tells the client, if it can still be told.
+// fail records what went wrong and reports it to the client, if that is still possible.
 func (f *flight) fail(failed *failure) {
 	f.outcome.End = failed.end
 	f.outcome.Err = &redactedError{failed.err, string(f.upstream.secrets.redact([]byte(failed.err.Error())))}
@@ -183,13 +238,12 @@ func (f *flight) fail(failed *failure) {
 		return
 	}
 	f.outcome.Status = failed.answer.Status
-	body := f.upstream.secrets.redact(failed.answer.Body(f.upstream.provider))
 	f.out.deadline()
-	writeError(f.out.w, failed.answer.Status, body)
-	f.out.sent += int64(len(body))
+	f.out.sent += int64(failed.answer.Write(f.out.w, f.upstream.provider, f.upstream.secrets.redact))
 }
 
-func isEventStream(h http.Header) bool {
+// IsEventStream reports whether a body is labeled as server-sent events.
+func IsEventStream(h http.Header) bool {
 	media, _, _ := strings.Cut(h.Get("Content-Type"), ";")
 	return strings.EqualFold(strings.TrimSpace(media), "text/event-stream")
 }

@@ -2,13 +2,16 @@ package forward
 
 import (
 	"net/http"
+	"slices"
 	"strings"
+
+	"github.com/openclaw-security/bus/services/proxy/internal/llmapi"
 )
 
 // requestHeader returns what goes upstream of a caller's header: an allowlist,
 // because the names under which some provider or gateway takes a credential
 // cannot be listed, and because what a caller says about addresses and routing
-// (Forwarded, X-Forwarded-*, Via) is none of the provider's business. A header
+// (Forwarded, X-Forwarded-*, Via) does not concern the provider. A header
 // that Connection names is meant for this hop only.
 func requestHeader(in http.Header) http.Header {
 	out := make(http.Header, 16)
@@ -18,7 +21,7 @@ func requestHeader(in http.Header) http.Header {
 		}
 	}
 	// The answer must be read as it passes. A caller's own wish would bind the
-	// proxy to whatever encoding it can take.
+	// proxy to an encoding that only the caller can read.
 	out["Accept-Encoding"] = []string{"identity"}
 	if _, ok := out["User-Agent"]; !ok {
 		out["User-Agent"] = []string{""} // else the transport sends its own
@@ -26,38 +29,82 @@ func requestHeader(in http.Header) http.Header {
 	return out
 }
 
-// passesUpstream reports whether a request header, by its canonical name, is
-// one that providers read and that neither authenticates nor chooses who pays.
-func passesUpstream(name string) bool {
-	switch name {
-	case "Accept", "Content-Type", "User-Agent", "Idempotency-Key",
-		"X-App",                   // Anthropic's own clients name themselves by it
-		"X-Client-Request-Id",     // OpenAI's correlation id
-		"X-Goog-Api-Client",       // the version of Google's client
-		"Http-Referer", "X-Title": // OpenRouter's names for the application
-		return true
-	}
-	family, ok := headerFamily(name)
-	if !ok {
-		return false
-	}
-	for _, word := range []string{"Key", "Token", "Auth", "Secret", "Cookie", "Organization", "Project", "Workspace"} {
-		if strings.Contains(family, word) {
-			return false
-		}
-	}
-	return true
+// passing are the request headers, by their canonical names, that providers read and that
+// neither authenticate nor choose who pays.
+var passing = []string{
+	"Accept", "Content-Type", "User-Agent", "Idempotency-Key",
+	"X-App",                 // Anthropic's own clients name themselves by it
+	"X-Anthropic-Beta",      // a second place for betas, in which gateways take them
+	"X-Client-Request-Id",   // OpenAI's correlation id
+	"X-Goog-Api-Client",     // the version of Google's client
+	"Originator", "Version", // OpenAI's coding agents name themselves by them
+	"Http-Referer", "X-Title", // OpenRouter's names for the application
+	"Traceparent", // W3C Trace Context
 }
 
-// headerFamily returns the rest of a name that begins as one of the providers'
-// own do: versions and betas, which grow with the APIs.
-func headerFamily(name string) (rest string, ok bool) {
-	for _, prefix := range []string{"Anthropic-", "Openai-", "X-Stainless-"} {
-		if rest, ok = strings.CutPrefix(name, prefix); ok {
-			return rest, true
+// passingFamilies begin the names of the providers' own headers: versions and betas, which
+// grow with the APIs. The credentialWords in the rest of a name mark those that do not pass.
+var (
+	passingFamilies = []string{"Anthropic-", "Openai-", "X-Stainless-"}
+	credentialWords = []string{"Key", "Token", "Auth", "Secret", "Cookie", "Organization", "Project", "Workspace"}
+)
+
+// passesUpstream reports whether a request header, by its canonical name, goes on.
+func passesUpstream(name string) bool {
+	if slices.Contains(passing, name) || slices.Contains(sessionHeaders, name) {
+		return true
+	}
+	for _, family := range passingFamilies {
+		if rest, ok := strings.CutPrefix(name, family); ok {
+			return !slices.ContainsFunc(credentialWords, func(word string) bool { return strings.Contains(rest, word) })
 		}
 	}
-	return "", false
+	return false
+}
+
+// sessionHeaders name the session that a request belongs to, by their canonical names.
+// Providers keep the cache of a prompt where the session's last request was, so that
+// without them each request can pay for the whole prompt again.
+//
+// Sources: https://docs.x.ai/docs/advanced-api-usage/prompt-caching (x-grok-conv-id),
+// https://github.com/openai/codex (session_id, conversation_id),
+// https://github.com/openclaw/openclaw/issues/100232 (the others).
+var sessionHeaders = []string{
+	"Session_id", "X-Session-Affinity", "X-Session-Id", "X-Grok-Conv-Id",
+	"Session-Id", "Conversation_id", "Conversation-Id", "X-Conversation-Id",
+}
+
+// Session is what a caller's header calls the session that the request belongs to,
+// empty if it names none.
+func Session(h http.Header) string {
+	for _, name := range sessionHeaders {
+		if value := strings.TrimSpace(h.Get(name)); value != "" {
+			return value
+		}
+	}
+	return ""
+}
+
+// Trace is the trace and the span that the request belongs to by its traceparent
+// header, empty without a valid one (https://www.w3.org/TR/trace-context/#traceparent-header).
+func Trace(h http.Header) (trace, span string) {
+	values := h["Traceparent"]
+	if len(values) != 1 {
+		return "", ""
+	}
+	parts := strings.Split(values[0], "-")
+	isID := func(s string, length int) bool {
+		return len(s) == length && strings.Trim(s, "0123456789abcdef") == ""
+	}
+	switch {
+	case len(parts) < 4 || len(parts) > 4 && parts[0] == "00", // later versions may add parts
+		!isID(parts[0], 2) || parts[0] == "ff",
+		!isID(parts[1], 32) || strings.Trim(parts[1], "0") == "",
+		!isID(parts[2], 16) || strings.Trim(parts[2], "0") == "",
+		!isID(parts[3], 2):
+		return "", ""
+	}
+	return parts[1], parts[2]
 }
 
 // responseHeader changes an answer's header into what the client may see. It is
@@ -101,4 +148,44 @@ func namedByConnection(h http.Header, name string) bool {
 		}
 	}
 	return false
+}
+
+// oauthPrefix begins the tokens that a Claude subscription gives out. They are
+// taken as a bearer token only, and with oauthBeta among the betas only; as an
+// API key they are answered with 401.
+const (
+	oauthPrefix = "sk-ant-oat"
+	oauthBeta   = "oauth-2025-04-20"
+)
+
+// authenticate puts the key into a request header as provider wants it. The
+// header must have come from requestHeader, so that there is no other.
+func authenticate(h http.Header, provider llmapi.Provider, key string) {
+	switch {
+	case key == "":
+	case provider == llmapi.Anthropic && strings.HasPrefix(key, oauthPrefix):
+		h["Authorization"] = []string{"Bearer " + key}
+		addBeta(h, oauthBeta)
+	case provider == llmapi.Anthropic:
+		h["X-Api-Key"] = []string{key}
+	case provider == llmapi.Gemini:
+		// Google also takes the key in the query, where it would end up in logs.
+		h["X-Goog-Api-Key"] = []string{key}
+	default:
+		h["Authorization"] = []string{"Bearer " + key}
+	}
+}
+
+// addBeta adds a beta to the caller's own, which stay as they are. The values
+// belong to the incoming request and are not written to.
+func addBeta(h http.Header, beta string) {
+	const name = "Anthropic-Beta"
+	for _, value := range h[name] {
+		for one := range strings.SplitSeq(value, ",") {
+			if strings.TrimSpace(one) == beta {
+				return
+			}
+		}
+	}
+	h[name] = append(append([]string(nil), h[name]...), beta)
 }

@@ -40,7 +40,7 @@ type End string
 
 // The ends.
 const (
-	Completed           End = ""                     // the answer has been passed on, whatever its status
+	Completed           End = ""                     // the answer has been passed on, with any status
 	ClientGone          End = "client_gone"          // the client has closed its connection
 	ClientStalled       End = "client_stalled"       // the client has not taken what it was sent in time
 	UpstreamUnreachable End = "upstream_unreachable" // no connection, or it broke before there was a status
@@ -52,15 +52,7 @@ const (
 	AnswerRefused       End = "answer_refused"       // Exchange.Answer's reader refused the answer
 )
 
-// A Refusal is an error from [Exchange].Answer's reader that has an answer of
-// its own. If no byte of the body has been read from it before, then the client
-// gets that answer in place of the provider's.
-type Refusal interface {
-	error
-	Refusal() llmapi.Error
-}
-
-// failure is an end and what the client is told, if it can be told anything.
+// failure is an end and the error for the client, if it can still be sent one.
 type failure struct {
 	end    End
 	err    error
@@ -90,8 +82,8 @@ func isDial(err error) bool {
 // readFailure is about a body that could not be read to its end. The idle
 // timeout shows in the cause of exchange, the context of this one exchange.
 func readFailure(client, exchange context.Context, err error) *failure {
-	if refusal := Refusal(nil); errors.As(err, &refusal) {
-		return &failure{AnswerRefused, fmt.Errorf("refusing the answer: %w", err), refusal.Refusal()}
+	if refusal, ok := errors.AsType[llmapi.Error](err); ok {
+		return &failure{AnswerRefused, fmt.Errorf("refusing the answer: %w", err), refusal}
 	}
 	if client.Err() != nil {
 		return clientGone(err)

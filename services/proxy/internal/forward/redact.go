@@ -7,18 +7,19 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/openclaw-security/bus/services/internal/config"
 )
 
-// minSecret is the least length in bytes of a value that is looked for. What is
-// shorter is no key of any provider, only a word that local servers accept as
+// minSecret is the minimum length in bytes of a value that is looked for. What is
+// shorter is not a key of any provider, only a word that local servers accept as
 // one, and is likely to occur in ordinary text.
 const minSecret = 12
 
-// probe is how much of a needle is searched for before the rest is compared.
+// prefix is how much of a needle is searched for before the rest is compared.
 // Short enough for the search that bytes.Index does with vector instructions.
-const probe = 24
+const prefix = 24
 
 var marker = []byte("[redacted]")
 
@@ -27,13 +28,15 @@ var marker = []byte("[redacted]")
 // does to a value in order to get it past a filter is not looked for here but
 // in decoded text.
 type secrets struct {
-	needles [][]byte
+	values  [][]byte // as they are
+	needles [][]byte // in each form
 }
 
 func newSecrets(values []config.Secret) *secrets {
 	s := new(secrets)
 	for _, value := range values {
 		if text := value.Reveal(); len(text) >= minSecret {
+			s.values = append(s.values, []byte(text))
 			for _, form := range forms(text) {
 				if !slices.ContainsFunc(s.needles, func(n []byte) bool { return bytes.Equal(n, form) }) {
 					s.needles = append(s.needles, form)
@@ -43,6 +46,16 @@ func newSecrets(values []config.Secret) *secrets {
 	}
 	return s
 }
+
+// Redactor takes values out of texts that do not pass through an Upstream.
+type Redactor struct{ secrets *secrets }
+
+// NewRedactor returns a Redactor of those values that are as long as a key.
+func NewRedactor(values []config.Secret) Redactor { return Redactor{newSecrets(values)} }
+
+// Redact returns text without the values, in every form in which they are taken out
+// of answers. It may return text itself.
+func (r Redactor) Redact(text []byte) []byte { return r.secrets.redact(text) }
 
 // forms lists the ways in which text is written by those who echo it.
 func forms(text string) [][]byte {
@@ -54,7 +67,7 @@ func forms(text string) [][]byte {
 		quoted[1 : len(quoted)-1],
 	}
 	// Base64 writes a text in three ways, depending on how many bytes stand
-	// before it. Characters that also hold bits of its neighbours are left out.
+	// before it. Characters that also hold bits of its neighbors are left out.
 	for before := range 3 {
 		padded := append(make([]byte, before), text...)
 		for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
@@ -67,6 +80,9 @@ func forms(text string) [][]byte {
 	return all
 }
 
+// isIn reports whether text holds a secret.
+func (s *secrets) isIn(text string) bool { return string(s.redact([]byte(text))) != text }
+
 // redact returns p without secrets, which is p itself where there are none.
 func (s *secrets) redact(p []byte) []byte {
 	sc := scrubber{secrets: s}
@@ -75,11 +91,11 @@ func (s *secrets) redact(p []byte) []byte {
 
 // index returns the start of the first occurrence of needle in p, or -1.
 func index(p, needle []byte) int {
-	if len(needle) <= probe {
+	if len(needle) <= prefix {
 		return bytes.Index(p, needle)
 	}
 	for from := 0; ; {
-		i := bytes.Index(p[from:], needle[:probe])
+		i := bytes.Index(p[from:], needle[:prefix])
 		if i < 0 {
 			return -1
 		}
@@ -90,11 +106,11 @@ func index(p, needle []byte) int {
 	}
 }
 
-// tail returns where the longest end of p starts that is the beginning of a
-// secret but not all of it; len(p) where there is none.
-func (s *secrets) tail(p []byte) int {
+// tail returns where the longest end of p starts that is the beginning of one of
+// needles but not all of it; len(p) where there is none.
+func tail(needles [][]byte, p []byte) int {
 	start := len(p)
-	for _, needle := range s.needles {
+	for _, needle := range needles {
 		for i := max(0, len(p)-len(needle)+1); i < start; i++ {
 			next := bytes.IndexByte(p[i:start], needle[0])
 			if next < 0 {
@@ -113,6 +129,7 @@ func (s *secrets) tail(p []byte) int {
 // that starts first is taken out, of those that start together the longest.
 type scrubber struct {
 	secrets *secrets
+	escaped unescaper
 	held    []byte // the end of what has come so far, which may begin a secret
 	out     []byte // the last result, where something was taken out
 }
@@ -120,6 +137,8 @@ type scrubber struct {
 // next takes the next piece, of which last says whether it ends the body, and
 // returns what may go on. The result is valid until the next call and may be p.
 func (s *scrubber) next(p []byte, last bool) []byte {
+	s.escaped.secrets = s.secrets
+	p = s.escaped.next(p, last)
 	if len(s.held) > 0 {
 		s.held = append(s.held, p...)
 		p = s.held
@@ -130,7 +149,7 @@ func (s *scrubber) next(p []byte, last bool) []byte {
 	for {
 		hold := len(p)
 		if !last {
-			hold = from + s.secrets.tail(p[from:])
+			hold = from + tail(s.secrets.needles, p[from:])
 		}
 		start, length := s.first(p, from, &upcoming)
 		if start >= hold {
@@ -188,10 +207,18 @@ func (s *scrubber) yield(p []byte, from, hold int) []byte {
 	return out
 }
 
-// redactHeader takes the secrets out of every value of h.
+// redactHeader takes the secrets out of every value of h, and removes headers that
+// have one in their name or over several values.
 func (s *secrets) redactHeader(h http.Header) {
 	var scratch []byte
-	for _, values := range h {
+	for name, values := range h {
+		// The case of a name is the server's to choose.
+		folded := strings.ToLower(name)
+		if slices.ContainsFunc(s.values, func(v []byte) bool { return strings.Contains(folded, strings.ToLower(string(v))) }) ||
+			len(values) > 1 && !slices.ContainsFunc(values, s.isIn) && s.isIn(strings.Join(values, "")) {
+			delete(h, name)
+			continue
+		}
 		for i, value := range values {
 			scratch = append(scratch[:0], value...)
 			if clean := s.redact(scratch); len(clean) != len(scratch) || string(clean) != value {

@@ -1,6 +1,7 @@
 package forward_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -14,15 +15,6 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// refusing is what an inspection returns that does not let an answer pass.
-type refusing struct{ message string }
-
-func (r refusing) Error() string { return r.message }
-
-func (r refusing) Refusal() llmapi.Error { return llmapi.Error{Status: 400, Message: r.message} }
-
-var _ forward.Refusal = refusing{}
-
 func TestRefusedAnswer(t *testing.T) {
 	inspect := func(err error, before string) func(*rig) {
 		return func(r *rig) {
@@ -33,7 +25,7 @@ func TestRefusedAnswer(t *testing.T) {
 	}
 	json := http.Header{"Content-Type": {"application/json"}, "Request-Id": {"req_1"}}
 	t.Run("before its first byte", func(t *testing.T) {
-		rig := newRig(t, answering(200, json, `{"secret":1}`), inspect(refusing{`no "rm" with ` + testKey}, ""))
+		rig := newRig(t, answering(200, json, `{"secret":1}`), inspect(fmt.Errorf("reading: %w", llmapi.Blocked(`no "rm" with `+testKey)), ""))
 		response, body := rig.post("{}")
 		if response.StatusCode != 400 || !strings.Contains(body, `no \"rm\" with [redacted]`) {
 			t.Errorf("got %d %s", response.StatusCode, body)
@@ -44,7 +36,7 @@ func TestRefusedAnswer(t *testing.T) {
 		}
 	})
 	t.Run("after its first byte", func(t *testing.T) {
-		rig := newRig(t, answering(200, json, `{"secret":1}`), inspect(refusing{"no"}, "{"))
+		rig := newRig(t, answering(200, json, `{"secret":1}`), inspect(llmapi.Blocked("no"), "{"))
 		// The server may not have sent what it has, status included.
 		if response, err := rig.do(message(t.Context(), "{}")); err == nil {
 			defer response.Body.Close()

@@ -3,6 +3,7 @@ package forward_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"log"
 	"net"
@@ -69,12 +70,12 @@ func (r *rig) handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		route, refusal := table.Match(req)
 		if refusal != nil {
-			forward.WriteError(w, route.Provider, *refusal)
+			refusal.Write(w, route.Provider, nil)
 			return
 		}
-		body, refusal := forward.ReadBody(w, req, testLimit)
-		if refusal != nil {
-			forward.WriteError(w, route.Provider, *refusal)
+		body, err := forward.ReadBody(w, req, testLimit, new(room))
+		if refusal, ok := errors.AsType[llmapi.Error](err); ok {
+			refusal.Write(w, route.Provider, nil)
 			return
 		}
 		outcome := r.upstream.Forward(w, req, forward.Exchange{Route: route, Body: body, Answer: r.answer})

@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"mime"
@@ -17,11 +18,24 @@ type Route struct {
 	API      llmapi.API
 	Model    string // where the path names it (Gemini, and the description of one model); else empty
 	Stream   bool   // the path itself asks for a stream (Gemini's streamGenerateContent)
+	Body     Body   // of the request
 
 	WebSocket bool // it is for Tunnel, not for Forward
 
 	method, path, query string // as they go upstream
 }
+
+// Body is how the body of a request is taken.
+type Body uint8
+
+// The ways. JSON is inspected, and so is OptionalJSON, which can be missing; Opaque is
+// not understood.
+const (
+	NoBody Body = iota
+	JSON
+	OptionalJSON
+	Opaque
+)
 
 // Table knows the routes of the configured providers.
 type Table struct {
@@ -29,77 +43,113 @@ type Table struct {
 	patterns  []pattern
 }
 
-// pattern is a method and a path with at most one hole, which stands for one
-// path segment or a part of it.
+// pattern is a method, a path and the query parameters that are known there.
 type pattern struct {
-	method         string
-	prefix, suffix string
-	hole           bool
-	route          Route
+	method   string
+	segments []segment
+	query    []string
+	foreign  bool // see row
+	route    Route
 }
 
-// builtin lists what an agent needs. Endpoints that hand out answers which were
-// given at another time (batches, stored responses) or that take files are not
-// among them, because what they carry cannot be inspected here.
-var builtin = []struct {
-	pattern string
-	route   Route
-}{
-	{"POST /v1/messages", Route{Provider: llmapi.Anthropic, API: llmapi.Messages}},
-	{"POST /v1/messages/count_tokens", Route{Provider: llmapi.Anthropic, API: llmapi.CountTokens}},
-	{"GET /v1/models", Route{Provider: llmapi.Anthropic}},
-	{"GET /v1/models/{model}", Route{Provider: llmapi.Anthropic}},
-
-	{"POST /v1/chat/completions", Route{Provider: llmapi.OpenAI, API: llmapi.ChatCompletions}},
-	{"POST /v1/responses", Route{Provider: llmapi.OpenAI, API: llmapi.Responses}},
-	{"POST /v1/embeddings", Route{Provider: llmapi.OpenAI, API: llmapi.Embeddings}},
-	{"GET /v1/models", Route{Provider: llmapi.OpenAI}},
-	{"GET /v1/models/{model}", Route{Provider: llmapi.OpenAI}},
-
-	{"POST /v1beta/models/{model}:generateContent", Route{Provider: llmapi.Gemini, API: llmapi.GenerateContent}},
-	{"POST /v1beta/models/{model}:streamGenerateContent", Route{Provider: llmapi.Gemini, API: llmapi.GenerateContent, Stream: true}},
-	// Its body is the same, or has the same in a field, so that it is inspected.
-	{"POST /v1beta/models/{model}:countTokens", Route{Provider: llmapi.Gemini, API: llmapi.GenerateContent}},
-	{"GET /v1beta/models", Route{Provider: llmapi.Gemini}},
-	{"GET /v1beta/models/{model}", Route{Provider: llmapi.Gemini}},
+// segment is a part of a path. With a hole, something stands between its prefix and its
+// suffix, of which name is the name.
+type segment struct {
+	prefix, suffix string
+	hole           bool
+	name           string
 }
 
 // NewTable returns the routes of providers, of which the first is the default:
 // it gets what could belong to several. Each extra route is of the form
-// "METHOD /path", where one {name} may stand for a path segment; it goes to the
-// provider that its request looks like, as [llmapi.None], which means that its
-// bodies are not understood.
+// "METHOD /path?query", where {name} may stand for a path segment or a part of one, and
+// the query names the parameters that may be used, such as ?after&limit; without it, they
+// are those of all routes together. Its bodies are not understood. It goes to the
+// provider that its path is of or that its request looks like, or that a word before the
+// method names.
 func NewTable(providers []llmapi.Provider, extra []string) (*Table, error) {
 	if len(providers) == 0 {
 		return nil, errors.New("no provider")
 	}
 	t := &Table{providers: providers}
 	for _, provider := range providers {
-		for _, b := range builtin {
-			if b.route.Provider != provider {
-				continue
-			}
-			if err := t.add(b.pattern, b.route); err != nil {
+		for _, r := range rowsOf(provider) {
+			if err := t.add(provider, r); err != nil {
 				return nil, err
 			}
 		}
-		for _, text := range extra {
-			if err := t.add(text, Route{Provider: provider}); err != nil {
-				return nil, err
-			}
+	}
+	for _, text := range extra {
+		if err := t.addExtra(text); err != nil {
+			return nil, fmt.Errorf("route %.100q: %w", text, err)
 		}
 	}
 	return t, nil
 }
 
-func (t *Table) add(text string, route Route) error {
-	p, err := parsePattern(text)
+func (t *Table) add(provider llmapi.Provider, r row) error {
+	p, err := parsePattern(r.text)
 	if err != nil {
-		return fmt.Errorf("route %.100q: %w", text, err)
+		return fmt.Errorf("route %.100q: %w", r.text, err)
 	}
-	p.route = route
+	p.query = append(p.query, always[provider]...)
+	p.foreign = r.foreign
+	p.route = r.route
+	p.route.Provider = provider
 	t.patterns = append(t.patterns, p)
 	return nil
+}
+
+// addExtra adds a route that an operator has named.
+func (t *Table) addExtra(text string) error {
+	named, rest, ok := strings.Cut(text, " ")
+	if !ok || !slices.Contains(t.providers, llmapi.Provider(named)) {
+		named, rest = "", text
+	}
+	p, err := parsePattern(rest)
+	if err != nil {
+		return err
+	}
+	if len(p.query) == 0 {
+		p.query = allParameters()
+	}
+	if p.method != http.MethodGet && p.method != http.MethodHead && p.method != http.MethodDelete {
+		p.route.Body = Opaque
+	}
+	before := len(t.patterns)
+	for _, provider := range t.providers {
+		if named != "" && named != string(provider) || named == "" && !mayOwn(provider, p) {
+			continue
+		}
+		p.route.Provider = provider
+		p.foreign = named == "" && len(t.providers) > 1
+		t.patterns = append(t.patterns, p)
+	}
+	if len(t.patterns) == before {
+		return errors.New("it belongs to a provider that is not configured; the name of another before the method sends it there")
+	}
+	return nil
+}
+
+// mayOwn reports whether a path can be provider's: a path that is in the table belongs
+// to those that have it there.
+func mayOwn(provider llmapi.Provider, p pattern) bool {
+	owned := false
+	for _, known := range []llmapi.Provider{llmapi.Anthropic, llmapi.OpenAI, llmapi.Gemini} {
+		for _, r := range rowsOf(known) {
+			if other, err := parsePattern(r.text); err == nil && other.method == p.method && slices.EqualFunc(other.segments, p.segments, sameSegment) {
+				if known == provider {
+					return true
+				}
+				owned = true
+			}
+		}
+	}
+	return !owned
+}
+
+func sameSegment(a, b segment) bool {
+	return a.prefix == b.prefix && a.suffix == b.suffix && a.hole == b.hole
 }
 
 // Match finds the route of a request by its method and its raw target. Without
@@ -109,7 +159,7 @@ func (t *Table) add(text string, route Route) error {
 // Nothing of the caller's target is interpreted: a path with an escape, a dot
 // segment, an empty segment or any byte that the routes do not need is refused,
 // because two servers may read it differently. Of the query, credentials are
-// left out, since the caller's are none of the provider's business, and
+// left out, since the caller's do not concern the provider, and
 // parameters that no route needs are refused, since leaving them out would
 // change what was asked.
 func (t *Table) Match(r *http.Request) (Route, *llmapi.Error) {
@@ -121,24 +171,29 @@ func (t *Table) Match(r *http.Request) (Route, *llmapi.Error) {
 	if err != nil {
 		return refuse(http.StatusBadRequest, "%v", err)
 	}
-	route, found := t.find(r.Method, path, likely)
+	var route Route
+	found, model := t.find(r, path, likely)
+	if found != nil {
+		route = found.route
+		route.Model = model
+	}
 	switch {
-	case found && route.WebSocket && !isWebSocket(r.Header):
+	case route.WebSocket && !isWebSocket(r.Header):
 		return refuse(http.StatusUpgradeRequired, "%s is served over WebSocket", path)
 	case switchesProtocol(r.Header) && !route.WebSocket:
 		return refuse(http.StatusNotImplemented, "this proxy serves no WebSocket or other upgrade here; use HTTP")
 	}
-	if !found {
+	if found == nil {
 		return refuse(http.StatusNotFound, "%.10q %s is not a route of this proxy", r.Method, path)
 	}
 	likely = route.Provider
-	if route.query, err = cleanQuery(query); err != nil {
+	if route.query, err = cleanQuery(query, found.query); err != nil {
 		return refuse(http.StatusBadRequest, "%v", err)
 	}
-	if r.Method == http.MethodGet && r.ContentLength != 0 {
-		return refuse(http.StatusBadRequest, "a GET request has no body")
+	if route.Body == NoBody && r.ContentLength != 0 {
+		return refuse(http.StatusBadRequest, "this request has no body")
 	}
-	if route.API != llmapi.None && !isJSON(r.Header) {
+	if (route.Body == JSON || route.Body == OptionalJSON && r.ContentLength != 0) && !isJSON(r.Header) {
 		return refuse(http.StatusUnsupportedMediaType, "the Content-Type must be application/json")
 	}
 	route.method, route.path = r.Method, path
@@ -148,34 +203,43 @@ func (t *Table) Match(r *http.Request) (Route, *llmapi.Error) {
 // likely is the provider whose client seems to have sent r: its own if it names
 // one that is configured, else the default.
 func (t *Table) likely(r *http.Request) llmapi.Provider {
-	var named llmapi.Provider
-	switch {
-	case r.Header.Get("Anthropic-Version") != "":
-		named = llmapi.Anthropic
-	case strings.HasPrefix(r.RequestURI, "/v1beta/"):
-		named = llmapi.Gemini
-	}
-	if slices.Contains(t.providers, named) {
+	if named := claimed(r); slices.Contains(t.providers, named) {
 		return named
 	}
 	return t.providers[0]
 }
 
-// find returns the route of method and path, of several the likely provider's
+// claimed is the provider that r names, empty if it names none.
+func claimed(r *http.Request) llmapi.Provider {
+	path := "/" + strings.TrimLeft(r.RequestURI, "/")
+	switch {
+	case r.Header.Get("Anthropic-Version") != "":
+		return llmapi.Anthropic
+	case strings.HasPrefix(path, "/v1beta/"), strings.HasPrefix(path, "/v1alpha/"), strings.HasPrefix(path, "/upload/"):
+		return llmapi.Gemini
+	}
+	return ""
+}
+
+// find returns the pattern of a request for path, of several the likely provider's
 // or else the one that is configured first.
-func (t *Table) find(method, path string, likely llmapi.Provider) (route Route, found bool) {
-	for _, p := range t.patterns {
-		model, ok := p.match(method, path)
-		if !ok || found && p.route.Provider != likely {
+func (t *Table) find(r *http.Request, path string, likely llmapi.Provider) (found *pattern, model string) {
+	segments := strings.Split(path[1:], "/")
+	claim := cmp.Or(claimed(r), llmapi.OpenAI)
+	for i := range t.patterns {
+		p := &t.patterns[i]
+		if found != nil && p.route.Provider != likely || p.foreign && p.route.Provider != claim {
 			continue
 		}
-		route, found = p.route, true
-		route.Model = model
-		if route.Provider == likely {
+		hole, ok := p.match(r.Method, segments)
+		if !ok {
+			continue
+		}
+		if found, model = p, hole; p.route.Provider == likely {
 			break
 		}
 	}
-	return route, found
+	return found, model
 }
 
 func parsePattern(text string) (pattern, error) {
@@ -183,37 +247,58 @@ func parsePattern(text string) (pattern, error) {
 	if !ok || method == "" || strings.Trim(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
 		return pattern{}, errors.New("not of the form METHOD /path")
 	}
-	p := pattern{method: method, prefix: path}
-	if before, rest, ok := strings.Cut(path, "{"); ok {
-		_, after, closed := strings.Cut(rest, "}")
-		if !closed || strings.ContainsAny(after, "{}") {
-			return pattern{}, errors.New("more than one {name}, or one that is not closed")
+	p := pattern{method: method}
+	path, query, hasQuery := strings.Cut(path, "?")
+	if hasQuery {
+		p.query = strings.Split(query, "&")
+		if slices.ContainsFunc(p.query, func(name string) bool {
+			return name == "" || strings.ContainsAny(name, "= ") || isCredentialParameter(name)
+		}) {
+			return pattern{}, errors.New("the query is not of the form ?name&name")
 		}
-		p.prefix, p.suffix, p.hole = before, after, true
 	}
-	if err := checkPath(p.prefix + "x" + p.suffix); err != nil {
+	if err := checkPath(strings.NewReplacer("{", "", "}", "").Replace(path)); err != nil {
 		return pattern{}, err
+	}
+	for part := range strings.SplitSeq(path[1:], "/") {
+		s := segment{prefix: part}
+		if before, rest, ok := strings.Cut(part, "{"); ok {
+			name, after, closed := strings.Cut(rest, "}")
+			if !closed || name == "" || strings.ContainsAny(name+after, "{}") {
+				return pattern{}, errors.New("a {name} is not closed, has no name, or is not the only one between two slashes")
+			}
+			s = segment{prefix: before, suffix: after, hole: true, name: name}
+		} else if strings.Contains(part, "}") {
+			return pattern{}, errors.New("a } without a {")
+		}
+		p.segments = append(p.segments, s)
 	}
 	return p, nil
 }
 
-// match returns what path has in the pattern's hole.
-func (p pattern) match(method, path string) (hole string, ok bool) {
-	switch {
-	case method != p.method:
-		return "", false
-	case !p.hole:
-		return "", path == p.prefix
-	}
-	rest, ok := strings.CutPrefix(path, p.prefix)
-	if !ok {
+// match returns what a path has in the pattern's {model}.
+func (p *pattern) match(method string, path []string) (model string, ok bool) {
+	if method != p.method || len(path) != len(p.segments) {
 		return "", false
 	}
-	if hole, ok = strings.CutSuffix(rest, p.suffix); !ok || hole == "" || strings.Contains(hole, "/") {
-		return "", false
+	for i, s := range p.segments {
+		if !s.hole {
+			if path[i] != s.prefix {
+				return "", false
+			}
+			continue
+		}
+		rest, begins := strings.CutPrefix(path[i], s.prefix)
+		hole, ends := strings.CutSuffix(rest, s.suffix)
+		// A server that looks for the first verb would read a second differently.
+		if !begins || !ends || hole == "" || strings.Contains(hole, ":") && (s.suffix != "" || i < len(path)-1) {
+			return "", false
+		}
+		if s.name == "model" {
+			model = hole
+		}
 	}
-	// A second verb would be read differently by whoever looks for the first.
-	return hole, p.suffix == "" || !strings.Contains(hole, ":")
+	return model, true
 }
 
 // switchesProtocol reports whether a request asks for another protocol. An

@@ -3,6 +3,7 @@ package forward_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,7 +37,7 @@ func asked(method, target string, header http.Header) *http.Request {
 }
 
 func TestMatch(t *testing.T) {
-	table := newTable(t, all, "POST /v1/messages/batches", "GET /v1/messages/batches/{id}/results")
+	table := newTable(t, all, "GET /v1/messages/batches/{id}/results")
 	version := http.Header{"Anthropic-Version": {"2023-06-01"}}
 	tests := []struct {
 		method, target string
@@ -47,6 +48,7 @@ func TestMatch(t *testing.T) {
 		stream         bool
 	}{
 		{"POST", "/v1/messages", version, llmapi.Anthropic, llmapi.Messages, "", false},
+		{"POST", "//v1/chat/completions", nil, llmapi.OpenAI, llmapi.ChatCompletions, "", false},
 		{"POST", "/v1/messages?beta=true", nil, llmapi.Anthropic, llmapi.Messages, "", false},
 		{"POST", "/v1/messages/count_tokens", version, llmapi.Anthropic, llmapi.CountTokens, "", false},
 		{"GET", "/v1/models", version, llmapi.Anthropic, llmapi.None, "", false},
@@ -60,8 +62,11 @@ func TestMatch(t *testing.T) {
 		{"POST", "/v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse", nil, llmapi.Gemini, llmapi.GenerateContent, "gemini-2.5-pro", true},
 		{"POST", "/v1beta/models/gemini-2.5-pro:countTokens", nil, llmapi.Gemini, llmapi.GenerateContent, "gemini-2.5-pro", false},
 		{"GET", "/v1beta/models?pageSize=3", nil, llmapi.Gemini, llmapi.None, "", false},
-		{"POST", "/v1/messages/batches", nil, llmapi.Anthropic, llmapi.None, "", false},
-		{"GET", "/v1/messages/batches/msgbatch_1/results", nil, llmapi.Anthropic, llmapi.None, "msgbatch_1", false},
+		{"POST", "/v1/messages/batches", nil, llmapi.Anthropic, llmapi.Batches, "", false},
+		{"GET", "/v1/messages/batches/msgbatch_1/results", version, llmapi.Anthropic, llmapi.None, "", false},
+		{"POST", "/v1/models/gemini-2.5-pro:generateContent", nil, llmapi.Gemini, llmapi.GenerateContent, "gemini-2.5-pro", false},
+		{"POST", "/v1alpha/models/gemini-2.5-pro:streamGenerateContent?alt=sse", nil, llmapi.Gemini, llmapi.GenerateContent, "gemini-2.5-pro", true},
+		{"GET", "/v1/models/ft:gpt-5:org::1", nil, llmapi.Anthropic, llmapi.None, "ft:gpt-5:org::1", false},
 	}
 	for _, test := range tests {
 		t.Run(test.method+" "+test.target, func(t *testing.T) {
@@ -93,7 +98,7 @@ func TestMatchRefuses(t *testing.T) {
 		{"needless escape", "POST", "/v1/%6dessages", nil, 400},
 		{"encoded zero", "POST", "/v1/messages%00", nil, 400},
 		{"parameters", "POST", "/v1/messages;x=1", nil, 400},
-		{"double slash", "POST", "//v1/messages", nil, 400},
+		{"another host", "POST", "//evil.test/v1/messages", nil, 404},
 		{"double slash inside", "POST", "/v1//messages", nil, 400},
 		{"trailing slash", "POST", "/v1/messages/", nil, 400},
 		{"absolute form", "POST", "http://evil.test/v1/messages", nil, 400},
@@ -108,7 +113,8 @@ func TestMatchRefuses(t *testing.T) {
 		{"no model", "POST", "/v1beta/models/:generateContent", nil, 404},
 		{"model with a slash", "POST", "/v1beta/models/a/b:generateContent", nil, 404},
 		{"unlisted", "POST", "/v1/files", nil, 404},
-		{"stored response", "GET", "/v1/responses/resp_1", nil, 404},
+		{"deeper", "GET", "/v1/responses/resp_1/output/1", nil, 404},
+		{"two verbs in an id", "GET", "/v1/responses/a:b/input_items", nil, 404},
 		{"case", "POST", "/V1/messages", nil, 404},
 		{"method", "GET", "/v1/messages", nil, 404},
 		{"HEAD", "HEAD", "/v1/models", nil, 404},
@@ -138,6 +144,79 @@ func TestMatchRefuses(t *testing.T) {
 				t.Error("no provider in whose form to answer")
 			}
 		})
+	}
+}
+
+// A parameter passes where its API documents it, and nowhere else.
+func TestQueryParameters(t *testing.T) {
+	table := newTable(t, all, "GET /v1/evals", "GET /v1/vector_stores?after&filter[]")
+	tests := []struct{ method, target, sent string }{
+		{"POST", "/v1/messages?beta=true", "/v1/messages?beta=true"},
+		{"POST", "/v1/messages?after=x", ""},
+		{"POST", "/v1/chat/completions?beta=true", ""},
+		{"GET", "/v1/models?limit=5&after_id=x", "/v1/models?after_id=x&limit=5"},
+		{"POST", "/v1beta/models/m:generateContent?%24alt=json%3Benum-encoding%3Dint", "/v1beta/models/m:generateContent?%24alt=json%3Benum-encoding%3Dint"},
+		{"POST", "/v1beta/models/m:streamGenerateContent?alt=sse;enum-encoding=int", ""}, // a semicolon that is not escaped
+		{"POST", "/v1beta/models/m:generateContent?%24alt=proto", ""},
+		{"POST", "/v1beta/models/m:generateContent?%24alt=json&alt=sse", ""},
+		{"POST", "/v1beta/models/m:generateContent?callback=x", ""},
+		{"GET", "/v1beta/models?pageSize=3&key=caller", "/v1beta/models?pageSize=3"},
+		{"GET", "/v1/evals?order=asc&pageSize=3&callback=x", ""},
+		{"GET", "/v1/evals?after=x&limit=3", "/v1/evals?after=x&limit=3"},
+		{"GET", "/v1/vector_stores?after=x&filter[]=a&filter[]=b&filter=c", "/v1/vector_stores?after=x&filter=c&filter%5B%5D=a&filter%5B%5D=b"},
+		{"GET", "/v1/responses/resp_1?stream=true&starting_after=42", "/v1/responses/resp_1?starting_after=42&stream=true"},
+		{"GET", "/v1/responses/resp_1?include[]=reasoning.encrypted_content&include[]=x", "/v1/responses/resp_1?include%5B%5D=reasoning.encrypted_content&include%5B%5D=x"},
+		{"GET", "/v1/responses/resp_1/input_items?order=asc", "/v1/responses/resp_1/input_items?order=asc"},
+		{"POST", "/v1/responses?order=asc", ""},
+		{"GET", "/v1/vector_stores?limit=1", ""},
+		{"GET", "/v1/vector_stores?after=x&after=y", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.target, func(t *testing.T) {
+			route, refusal := table.Match(asked(test.method, test.target, nil))
+			switch {
+			case refusal == nil && test.sent == "", refusal != nil && (test.sent != "" || refusal.Status != 400):
+				t.Errorf("refused with %v", refusal)
+			case refusal == nil && forward.TargetOf(route) != test.sent:
+				t.Errorf("goes upstream as %s", forward.TargetOf(route))
+			}
+		})
+	}
+}
+
+// A path of one provider's API never goes to another, whichever is the default one.
+func TestAPathGoesToItsProvider(t *testing.T) {
+	version := http.Header{"Anthropic-Version": {"2023-06-01"}}
+	extra := []string{"POST /v1/fine_tuning/jobs", "POST /upload/v1beta/files", "anthropic GET /v1/organizations/me", "POST /v1/messages"}
+	tests := []struct {
+		method, target string
+		header         http.Header
+		want           llmapi.Provider // empty for none
+	}{
+		{"POST", "/v1/fine_tuning/jobs", nil, llmapi.OpenAI},
+		{"POST", "/v1/fine_tuning/jobs", version, llmapi.Anthropic},
+		{"POST", "/upload/v1beta/files", nil, llmapi.Gemini},
+		{"GET", "/v1/organizations/me", nil, llmapi.Anthropic},
+		{"POST", "/v1/messages", nil, llmapi.Anthropic},
+	}
+	for _, first := range all {
+		providers := []llmapi.Provider{first}
+		for _, other := range all {
+			if other != first {
+				providers = append(providers, other)
+			}
+		}
+		table := newTable(t, providers, extra...)
+		for _, test := range tests {
+			route, refusal := table.Match(asked(test.method, test.target, test.header))
+			if refusal != nil || route.Provider != test.want {
+				t.Errorf("default %s: %s %s goes to %s, %v", first, test.method, test.target, route.Provider, refusal)
+			}
+		}
+	}
+	alone := newTable(t, []llmapi.Provider{llmapi.Anthropic}, "POST /v1/complete")
+	if route, refusal := alone.Match(asked("POST", "/v1/complete", nil)); refusal != nil || route.Provider != llmapi.Anthropic {
+		t.Errorf("with one provider: %s, %v", route.Provider, refusal)
 	}
 }
 
@@ -193,12 +272,15 @@ func TestARouteOfAProviderThatIsNotConfiguredIsNone(t *testing.T) {
 }
 
 func TestNewTableFaults(t *testing.T) {
-	for _, extra := range []string{"", "/v1/x", "post /v1/x", "POST v1/x", "POST /v1/../x", "POST /v1/{a}/{b}", "POST /v1/{a", "POST /v1/%41", "POST /v1/x?y"} {
+	for _, extra := range []string{"", "/v1/x", "post /v1/x", "POST v1/x", "POST /v1/../x", "POST /v1/{a}{b}", "POST /v1/{a", "POST /v1/%41", "POST /v1/x?", "POST /v1/x?y=1", "POST /v1/x?key", "POST /v1/x}", "POST /v1/{}", "mistral POST /v1"} {
 		t.Run(extra, func(t *testing.T) {
 			if _, err := forward.NewTable(all, []string{extra}); err == nil {
 				t.Error("accepted")
 			}
 		})
+	}
+	if _, err := forward.NewTable([]llmapi.Provider{llmapi.Anthropic}, []string{"POST /v1/responses"}); err == nil {
+		t.Error("accepted a route of a provider that is not configured")
 	}
 	if _, err := forward.NewTable(nil, nil); err == nil {
 		t.Error("accepted a table without a provider")
@@ -222,7 +304,7 @@ func FuzzMatch(f *testing.F) {
 			}
 			sent := forward.TargetOf(route)
 			path, query, _ := strings.Cut(sent, "?")
-			if want, _, _ := strings.Cut(target, "?"); path != want {
+			if want, _, _ := strings.Cut(target, "?"); path != "/"+strings.TrimLeft(want, "/") {
 				t.Errorf("%q goes upstream as %q", target, sent)
 			}
 			if strings.ContainsAny(path, "%\\;?# ") || strings.Contains(path, "//") || strings.Contains(path+"/", "/../") {
@@ -230,9 +312,7 @@ func FuzzMatch(f *testing.F) {
 			}
 			for pair := range strings.SplitSeq(query, "&") {
 				name, _, _ := strings.Cut(pair, "=")
-				switch name {
-				case "", "beta", "limit", "after_id", "before_id", "alt", "pageSize", "pageToken":
-				default:
+				if name = strings.ReplaceAll(name, "%24", "$"); name != "" && !slices.Contains(forward.Parameters(), name) {
 					t.Errorf("query %q", query)
 				}
 			}

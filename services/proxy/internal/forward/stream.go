@@ -49,7 +49,7 @@ func (s *sink) start(status int, header http.Header) {
 	s.w.WriteHeader(status)
 }
 
-// write sends p, save for what may be the beginning of a secret until it is
+// write sends p, except for what may be the beginning of a secret until it is
 // known whether it is one, or until the last write.
 func (s *sink) write(p []byte, last bool) error {
 	if last {
@@ -72,6 +72,14 @@ func (s *sink) send(p []byte) error {
 		err = s.control.Flush()
 	}
 	return err
+}
+
+// rest sends what has been held back or buffered before the connection is aborted.
+func (s *sink) rest() {
+	s.flush = true
+	if s.write(nil, true) == nil { // else the client has gone
+		_ = s.send(nil)
+	}
 }
 
 // deadline begins the time that the client has for the next write. A writer that

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -12,7 +13,8 @@ import (
 const maxTarget = 4 << 10
 
 // parseTarget splits a request's raw target into path and query. The path comes
-// back as it stands and is made of harmless bytes only.
+// back as it stands, but with one slash at its beginning, and is made of harmless
+// bytes only.
 func parseTarget(target string) (path, query string, err error) {
 	if len(target) > maxTarget {
 		return "", "", fmt.Errorf("the request target is longer than %d bytes", maxTarget)
@@ -23,6 +25,8 @@ func parseTarget(target string) (path, query string, err error) {
 		return "", "", errors.New("the request target must be a path")
 	}
 	path, query, _ = strings.Cut(target, "?")
+	// Of a base URL that ends in a slash, clients make //v1/…. One slash goes upstream.
+	path = "/" + strings.TrimLeft(path, "/")
 	return path, query, checkPath(path)
 }
 
@@ -56,8 +60,9 @@ func isUnreserved(c byte) bool {
 }
 
 // cleanQuery returns the query that goes upstream, or an error that can be
-// shown to the caller: it has no value in it.
-func cleanQuery(raw string) (string, error) {
+// shown to the caller: it has no value in it. Of known, the parameters that may be used,
+// those that end in [] may come several times and also without the brackets.
+func cleanQuery(raw string, known []string) (string, error) {
 	if raw == "" {
 		return "", nil
 	}
@@ -65,37 +70,48 @@ func cleanQuery(raw string) (string, error) {
 	if err != nil {
 		return "", errors.New("the query is malformed")
 	}
+	forms := 0
 	for name, all := range values {
 		if isCredentialParameter(name) {
 			delete(values, name)
 			continue
 		}
-		if !isKnownParameter(name) {
-			return "", fmt.Errorf("the query parameter %.50q is not one that this proxy passes on", name)
+		list := slices.Contains(known, strings.TrimSuffix(name, "[]")+"[]")
+		if !list && !slices.Contains(known, name) {
+			return "", fmt.Errorf("the query parameter %.50q is not one that this proxy passes on here", name)
 		}
-		if len(all) > 1 {
+		if len(all) > 1 && !list {
 			return "", fmt.Errorf("the query has %s more than once", name)
 		}
-		// alt=proto or alt=media would be an answer that nothing here can read.
-		if name == "alt" && all[0] != "sse" && all[0] != "json" {
-			return "", errors.New("the query parameter alt must be sse or json")
+		if name == "alt" || name == "$alt" {
+			if forms++; forms > 1 || !isReadable(all[0]) {
+				return "", errors.New("the query parameter alt must be sse or json, and come once")
+			}
 		}
 	}
 	return values.Encode(), nil
 }
 
-// isKnownParameter reports whether a provider's client sends the parameter to
-// one of the routes. Google's system parameters (fields, callback, $alt, …) are
-// left out on purpose: they change the form of the answer.
-func isKnownParameter(name string) bool {
-	switch name {
-	case "beta", // Anthropic's beta clients
-		"model",                          // OpenAI's Realtime API
-		"limit", "after_id", "before_id", // Anthropic's lists
-		"alt", "pageSize", "pageToken": // Gemini
-		return true
+// isReadable reports whether an answer in the form that Google's parameter alt asks for
+// can be read here, unlike alt=proto or alt=media.
+func isReadable(alt string) bool {
+	form, option, _ := strings.Cut(alt, ";")
+	return (form == "json" || form == "sse") && (option == "" || option == "enum-encoding=int" || option == "enum-encoding=string")
+}
+
+// allParameters are the query parameters of all routes together.
+func allParameters() []string {
+	var all []string
+	for provider, rows := range builtin {
+		all = append(all, always[provider]...)
+		for _, r := range rows {
+			if _, query, ok := strings.Cut(r.text, "?"); ok {
+				all = append(all, strings.Split(query, "&")...)
+			}
+		}
 	}
-	return false
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 func isCredentialParameter(name string) bool {

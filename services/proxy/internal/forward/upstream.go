@@ -1,14 +1,10 @@
 package forward
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync"
@@ -152,29 +148,19 @@ func (u *Upstream) target(route Route) *url.URL {
 	return &url.URL{Scheme: u.base.Scheme, Host: u.base.Host, Path: u.base.Path + path, RawQuery: route.query}
 }
 
-// request builds what goes upstream.
-func (u *Upstream) request(ctx context.Context, in *http.Request, x Exchange) *http.Request {
+// request builds what goes upstream, but for its body.
+func (u *Upstream) request(in *http.Request, x Exchange) *http.Request {
 	header := requestHeader(in.Header)
-	if x.Route.API != llmapi.None {
+	if x.Route.Body == JSON || x.Route.Body == OptionalJSON && len(x.Body) > 0 {
 		// Match has seen that it is this, with or without a charset.
 		header["Content-Type"] = []string{"application/json"}
 	}
 	authenticate(header, u.provider, u.key.Reveal())
-	body := bytes.NewReader(x.Body)
-	out := &http.Request{
-		Method: x.Route.method,
-		URL:    u.target(x.Route),
-		Host:   u.base.Host,
-		Header: header,
-		// A body that is there, even if it has no bytes, and no GetBody: without
-		// them the transport sends a request once and never again. The type is
-		// one that the transport knows to be in memory, so that it sends header
-		// and body together.
-		Body:          io.NopCloser(body),
+	return &http.Request{
+		Method:        x.Route.method,
+		URL:           u.target(x.Route),
+		Host:          u.base.Host,
+		Header:        header,
 		ContentLength: int64(len(x.Body)),
 	}
-	// The transport keeps the request as long as the answer streams, which can be
-	// minutes; the bytes are not needed once they are written.
-	sent := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { body.Reset(nil) }}
-	return out.WithContext(httptrace.WithClientTrace(ctx, sent))
 }

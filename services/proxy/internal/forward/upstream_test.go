@@ -2,11 +2,9 @@ package forward_test
 
 import (
 	"bufio"
-	"context"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -98,70 +96,5 @@ func TestUnreachable(t *testing.T) {
 	isAnthropicError(t, response, body, "api_error")
 	if o := <-rig.outcomes; o.End != forward.UpstreamUnreachable || o.Upstream != 0 {
 		t.Errorf("outcome %+v", o)
-	}
-}
-
-// A kept connection that breaks is where the transport would ask again by
-// itself: for GET, and for what has an idempotency key.
-func TestNothingIsSentTwice(t *testing.T) {
-	const answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
-	requests := map[string]func(context.Context) *http.Request{
-		"GET": func(ctx context.Context) *http.Request {
-			r := httptest.NewRequestWithContext(ctx, "GET", "http://localhost/v1/models", nil)
-			r.RequestURI = ""
-			return r
-		},
-		"POST with an idempotency key": func(ctx context.Context) *http.Request {
-			r := message(ctx, "{}")
-			r.Header.Set("Idempotency-Key", "1")
-			return r
-		},
-	}
-	for name, request := range requests {
-		t.Run(name, func(t *testing.T) {
-			rig := newRig(t, nil)
-			arrived := make(chan int, 10)
-			ended := make(chan struct{})
-			go func() {
-				defer close(ended)
-				for n := 1; ; n++ {
-					conn, err := rig.behind.Accept()
-					if err != nil {
-						return
-					}
-					reader := bufio.NewReader(conn)
-					for i := range 2 {
-						request, err := http.ReadRequest(reader)
-						if err != nil {
-							break
-						}
-						_, _ = io.Copy(io.Discard, request.Body)
-						arrived <- n
-						if i == 0 {
-							_, _ = io.WriteString(conn, answer)
-						}
-					}
-					conn.Close()
-				}
-			}()
-			t.Cleanup(func() {
-				rig.upstream.Close()
-				rig.behind.Close()
-				<-ended
-			})
-			for i, want := range []int{200, 502} {
-				response, err := rig.do(request(t.Context()))
-				if err != nil {
-					t.Fatal(err)
-				}
-				response.Body.Close()
-				if response.StatusCode != want {
-					t.Errorf("status %d of request %d, want %d", response.StatusCode, i, want)
-				}
-			}
-			if len(arrived) != 2 || <-arrived != 1 || <-arrived != 1 {
-				t.Error("the second request did not come once, on the first connection")
-			}
-		})
 	}
 }

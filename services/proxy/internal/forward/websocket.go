@@ -12,22 +12,18 @@ import (
 )
 
 // webSocketRoutes are what is served over WebSocket where that is allowed.
-var webSocketRoutes = []struct {
-	pattern  string
-	provider llmapi.Provider
-}{
-	{"GET /v1/realtime", llmapi.OpenAI},
+//
+// Source: https://platform.openai.com/docs/api-reference/realtime.
+var webSocketRoutes = map[llmapi.Provider][]row{
+	llmapi.OpenAI: {{text: "GET /v1/realtime?model&intent&call_id", route: Route{WebSocket: true}}},
 }
 
-// AllowWebSocket adds the routes that are served over WebSocket. What passes
-// there is seen by nobody: its messages are neither inspected nor held.
+// AllowWebSocket adds the routes that are served over WebSocket. The
+// messages of a WebSocket are neither inspected nor held.
 func (t *Table) AllowWebSocket() error {
-	for _, w := range webSocketRoutes {
-		for _, provider := range t.providers {
-			if provider != w.provider {
-				continue
-			}
-			if err := t.add(w.pattern, Route{Provider: provider, WebSocket: true}); err != nil {
+	for _, provider := range t.providers {
+		for _, r := range webSocketRoutes[provider] {
+			if err := t.add(provider, r); err != nil {
 				return err
 			}
 		}
@@ -60,7 +56,7 @@ func (u *Upstream) Tunnel(w http.ResponseWriter, r *http.Request, route Route) O
 			}
 			authenticate(header, u.provider, u.key.Reveal())
 			// ReverseProxy has put these into the request that goes out, for the
-			// upgrade that it has recognised.
+			// upgrade that it has recognized.
 			header["Connection"], header["Upgrade"] = p.Out.Header["Connection"], p.Out.Header["Upgrade"]
 			p.Out.URL, p.Out.Host, p.Out.Header = u.target(route), u.base.Host, header
 		},
@@ -83,13 +79,13 @@ func (u *Upstream) Tunnel(w http.ResponseWriter, r *http.Request, route Route) O
 			outcome.Status, outcome.End = failed.answer.Status, failed.end
 			outcome.Err = &redactedError{failed.err, string(u.secrets.redact([]byte(failed.err.Error())))}
 			if failed.answer.Status != 0 {
-				WriteError(w, u.provider, failed.answer)
+				failed.answer.Write(w, u.provider, nil)
 			}
 		},
 	}
 	defer func() {
-		// It panics when the client goes before the answer; there is nothing more
-		// to be told, and the outcome is to be recorded.
+		// It panics when the client goes before the answer; nothing more
+		// can be sent, and the outcome is to be recorded.
 		if p := recover(); p != nil {
 			if err, ok := p.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
 				panic(p)

@@ -53,7 +53,7 @@ func tunnel(t *testing.T, upstream string, outcomes chan<- Outcome) string {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		route, refusal := table.Match(r)
 		if refusal != nil {
-			WriteError(w, route.Provider, *refusal)
+			refusal.Write(w, route.Provider, nil)
 			return
 		}
 		outcomes <- u.Tunnel(w, r, route)

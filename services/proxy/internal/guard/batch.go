@@ -9,7 +9,7 @@ import (
 // one question from taking the whole timeout.
 const (
 	maxMessage  = 32 << 10 // bytes; longer texts are cut
-	overlap     = 1 << 10  // bytes that neighbouring pieces share, so that no phrase is cut in two
+	overlap     = 1 << 10  // bytes that neighboring pieces share, so that no phrase is cut in two
 	maxBatch    = 256 << 10
 	maxMessages = 64
 )
@@ -58,7 +58,7 @@ func pieces(text []byte) iter.Seq[[]byte] {
 }
 
 // boundary is the last offset up to at at which a character begins. In bytes
-// that are no UTF-8 it is at itself.
+// that are not UTF-8 it is at itself.
 func boundary(text []byte, at int) int {
 	for i := at; i > at-utf8.UTFMax; i-- {
 		if utf8.RuneStart(text[i]) {

@@ -1,14 +1,29 @@
+// Package guard asks an external classifier about the texts of a request.
+//
+//	texts ─▶ judged harmless before? ─▶ skipped
+//	            └ no ─▶ pieces ─▶ batches ─▶ breaker ─▶ POST ─▶ score ≥ threshold: blocked
+//	                                                    └─▶ anything else than a score: an error
+//
+// The contract: the guard is sent {"messages":["text","text"]} and answers 200
+// with {"score":0.87,"reason":"why"}, the score from 0 (harmless) to 1.
+//
+// What cannot be judged is blocked, unless the configuration says to let it
+// pass: a guard that fails open is one that an attacker makes fail.
 package guard
 
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
-	"github.com/openclaw-security/bus/services/proxy/internal/detect/seen"
+	"github.com/sony/gobreaker/v2"
+
+	"github.com/openclaw-security/bus/services/proxy/internal/known"
 )
 
 const (
@@ -16,7 +31,16 @@ const (
 	// maxHarmless bounds the texts that are remembered, each in some 50 bytes.
 	maxHarmless = 1 << 16
 	maxConns    = 64
+
+	// maxFailures in a row open the breaker, which keeps requests from waiting,
+	// each for the whole timeout, for a guard that does not answer.
+	maxFailures = 5
+	// openFor is how long it then stays open before one question tries again.
+	openFor = 10 * time.Second
 )
+
+// ErrNotAsked is why there is no verdict while the breaker is open.
+var ErrNotAsked = errors.New("the guard is not asked after failing repeatedly")
 
 // Config says whom to ask and what follows.
 type Config struct {
@@ -29,28 +53,25 @@ type Config struct {
 	// nil when it has answered again: once for each change, one after another.
 	// It must not use the client.
 	OnState func(error)
-	Now     func() time.Time // time.Now if nil
 }
 
 // Client asks the guard. It is safe for concurrent use.
 type Client struct {
 	config   Config
 	http     *http.Client
-	breaker  *breaker
-	hash     *seen.Hash // forked for each check
-	harmless *seen.Cache[struct{}]
+	breaker  *gobreaker.CircuitBreaker[reply]
+	failure  atomic.Pointer[error] // the last that the breaker counted
+	hash     *known.Hash           // forked for each check
+	harmless *known.Cache[struct{}]
 }
 
 // New returns a client. Nothing is asked until the first Check.
 func New(c Config) *Client {
 	c.Timeout = cmp.Or(c.Timeout, defaultTimeout)
-	if c.Now == nil {
-		c.Now = time.Now
-	}
-	return &Client{
+	client := &Client{
 		config: c,
 		http: &http.Client{
-			// A guard is a neighbour: a proxy from the environment has no
+			// A guard is a neighbor: a proxy from the environment has no
 			// business in between, and a redirect would take prompts elsewhere.
 			Transport: &http.Transport{
 				DialContext:            (&net.Dialer{Timeout: c.Timeout}).DialContext,
@@ -62,17 +83,52 @@ func New(c Config) *Client {
 			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		breaker:  newBreaker(c.Now, c.OnState),
-		hash:     seen.NewHash(),
-		harmless: seen.NewCache[struct{}](maxHarmless),
+		hash:     known.NewHash(),
+		harmless: known.NewCache[struct{}](maxHarmless),
+	}
+	client.breaker = gobreaker.NewCircuitBreaker[reply](gobreaker.Settings{
+		Timeout:     openFor,
+		ReadyToTrip: func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= maxFailures },
+		// A caller that goes away says nothing about the guard.
+		IsExcluded: func(err error) bool { return errors.As(err, new(abandonedError)) },
+		IsSuccessful: func(err error) bool {
+			if err != nil {
+				client.failure.Store(&err)
+			}
+			return err == nil
+		},
+		OnStateChange: client.changed,
+	})
+	return client
+}
+
+// changed reports that the guard is not asked any more, or again. A trial that
+// fails changes neither. The breaker calls it with its lock held.
+func (c *Client) changed(_ string, from, to gobreaker.State) {
+	if c.config.OnState == nil {
+		return
+	}
+	switch {
+	case from == gobreaker.StateClosed:
+		c.config.OnState(c.notAsked())
+	case to == gobreaker.StateClosed:
+		c.config.OnState(nil)
 	}
 }
+
+// notAsked is why an open breaker is.
+func (c *Client) notAsked() error { return fmt.Errorf("%w: %w", ErrNotAsked, *c.failure.Load()) }
 
 // Close ends idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // State is nil while the guard is asked, else why it is not.
-func (c *Client) State() error { return c.breaker.state() }
+func (c *Client) State() error {
+	if c.breaker.State() == gobreaker.StateClosed {
+		return nil
+	}
+	return c.notAsked()
+}
 
 // Verdict is what became of one check.
 type Verdict struct {
@@ -92,8 +148,8 @@ type Verdict struct {
 // of its answers.
 func (c *Client) Check(ctx context.Context, texts [][]byte) Verdict {
 	v := Verdict{Threshold: c.config.Threshold}
-	unseen, keys := c.unseen(texts)
-	for b := range batches(unseen) {
+	unknown, keys := c.unknown(texts)
+	for b := range batches(unknown) {
 		v.Asked = b.upTo
 		a, err := c.question(ctx, b.messages)
 		if err != nil {
@@ -114,38 +170,47 @@ func (c *Client) Check(ctx context.Context, texts [][]byte) Verdict {
 	return v
 }
 
-// unseen returns those of texts that have to be asked about, each once, and
+// unknown returns those of texts that have to be asked about, each once, and
 // their keys.
-func (c *Client) unseen(texts [][]byte) (unseen [][]byte, keys []seen.Key) {
+func (c *Client) unknown(texts [][]byte) (unknown [][]byte, keys []known.Key) {
 	hash := c.hash.Fork()
-	within := make(map[seen.Key]bool)
+	within := make(map[known.Key]bool)
 	for _, text := range texts {
 		if len(text) == 0 {
 			continue
 		}
 		key := hash.Sum(0, text)
-		if _, known := c.harmless.Get(key); known || within[key] {
+		if _, harmless := c.harmless.Get(key); harmless || within[key] {
 			continue
 		}
 		within[key] = true
-		unseen = append(unseen, text)
+		unknown = append(unknown, text)
 		keys = append(keys, key)
 	}
-	return unseen, keys
+	return unknown, keys
 }
 
 // question asks one question through the breaker.
-func (c *Client) question(ctx context.Context, messages []string) (answer, error) {
-	done, err := c.breaker.enter()
-	if err != nil {
-		return answer{}, err
+func (c *Client) question(ctx context.Context, messages []string) (reply, error) {
+	a, err := c.breaker.Execute(func() (reply, error) {
+		a, err := c.send(ctx, messages)
+		if err != nil && ctx.Err() != nil {
+			return reply{}, abandonedError{context.Cause(ctx)}
+		}
+		return a, err
+	})
+	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
+		return reply{}, c.notAsked()
 	}
-	// The caller's going away says nothing about the guard.
-	a, err := c.ask(ctx, messages)
-	if err != nil && ctx.Err() != nil {
-		done(errAbandoned)
-		return answer{}, fmt.Errorf("asking the guard: %w", context.Cause(ctx))
-	}
-	done(err)
 	return a, err
 }
+
+// abandonedError is why a question had no answer of which anything can be
+// learned: its caller went away.
+type abandonedError struct{ cause error }
+
+// Error says what was going on.
+func (e abandonedError) Error() string { return fmt.Sprintf("asking the guard: %v", e.cause) }
+
+// Unwrap returns the cause.
+func (e abandonedError) Unwrap() error { return e.cause }

@@ -27,7 +27,13 @@ type fakeGuard struct {
 
 func startGuard(t *testing.T, onQuestion func(w http.ResponseWriter, messages []string)) *fakeGuard {
 	g := &fakeGuard{onQuestion: onQuestion}
-	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	g.Server = httptest.NewServer(g.handler(t))
+	t.Cleanup(g.Close)
+	return g
+}
+
+func (g *fakeGuard) handler(t *testing.T) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var q struct{ Messages []string }
 		body, err := io.ReadAll(r.Body)
 		if err := errors.Join(err, json.Unmarshal(body, &q)); err != nil {
@@ -40,9 +46,7 @@ func startGuard(t *testing.T, onQuestion func(w http.ResponseWriter, messages []
 		g.asked = append(g.asked, q.Messages)
 		g.mu.Unlock()
 		g.onQuestion(w, q.Messages)
-	}))
-	t.Cleanup(g.Close)
-	return g
+	})
 }
 
 // questions returns what was asked since the last call.
@@ -150,8 +154,8 @@ func TestNoVerdict(t *testing.T) {
 		"two documents":   {write(`{"score":0}{"score":1}`), "not of the form"},
 		"trailing":        {write(`{"score":0}x`), "not of the form"},
 		"a wrong reason":  {write(`{"score":0,"reason":1}`), "not of the form"},
-		"too large":       {write(`{"score":0,"reason":"` + strings.Repeat("x", maxAnswer) + `"}`), "larger than"},
-		"too many spaces": {write(`{"score":0}` + strings.Repeat(" ", maxAnswer)), "larger than"},
+		"too large":       {write(`{"score":0,"reason":"` + strings.Repeat("x", maxReply) + `"}`), "larger than"},
+		"too many spaces": {write(`{"score":0}` + strings.Repeat(" ", maxReply)), "larger than"},
 		"cut off": {func(w http.ResponseWriter, _ []string) {
 			w.Header().Set("Content-Length", "100")
 			io.WriteString(w, `{"score":0}`)

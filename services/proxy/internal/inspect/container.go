@@ -50,13 +50,13 @@ func (p *parser) enter(to int32) frame {
 	switch {
 	case p.depth == maxDepth:
 		p.fail(p.pos, "the body is nested too deeply")
-	case len(p.trail.containers) == maxSegments:
+	case len(p.paths.containers) == maxSegments:
 		p.fail(p.pos, "the body has too many objects and arrays")
 	default:
 		p.pos++
 		p.depth++
-		p.trail.containers = append(p.trail.containers, step{p.in, to})
-		p.in = int32(len(p.trail.containers) - 1)
+		p.paths.containers = append(p.paths.containers, step{p.in, to})
+		p.in = int32(len(p.paths.containers) - 1)
 	}
 	return f
 }
@@ -66,7 +66,7 @@ func (p *parser) leave(f *frame) {
 	p.pos++
 	p.depth--
 	if len(p.req.Segments) == f.segments {
-		p.trail.containers = p.trail.containers[:p.in] // no segment refers to it
+		p.paths.containers = p.paths.containers[:p.in] // no segment refers to it
 	}
 	p.in = f.in
 }

@@ -14,6 +14,7 @@ type item struct {
 	id        []byte
 	callID    []byte
 	data      int // the segment of its "data", or -1
+	media     []byte
 	arguments bool
 	thought   bool
 }
@@ -52,6 +53,7 @@ func (p *parser) item(to int32, role Role) item {
 func (p *parser) itemField(it *item, o *object) {
 	first := len(p.req.Segments)
 	isString := p.peek() == '"'
+	name := o.name
 	switch f := p.field(o); f {
 	case fieldContent, fieldText, fieldCall:
 		p.content(o.to)
@@ -89,7 +91,12 @@ func (p *parser) itemField(it *item, o *object) {
 			p.content(o.to)
 			break
 		}
-		p.attribute(it, f, o.to, p.string())
+		s := p.string()
+		switch string(name) {
+		case "media_type", "mimeType", "mime_type":
+			it.media = s
+		}
+		p.attribute(it, f, o.to, s)
 	default:
 		p.emitName(o, KindText)
 		p.collect(o.to, asText)
@@ -148,7 +155,10 @@ func (p *parser) end(it *item) {
 			s.Role = role
 		}
 		if i == it.data && string(it.kind) == "text" { // a document's source: {"type":"text","data":"…"}
-			s.Kind = KindText
+			s.Kind, s.Attached = KindText, true
+		}
+		if i == it.data {
+			s.declared = isTextMedia(it.media)
 		}
 		if reasoning && s.Kind == KindText {
 			s.Kind = KindReasoning
@@ -159,6 +169,9 @@ func (p *parser) end(it *item) {
 			}
 			s.Tool = tool
 		}
+	}
+	if string(it.kind) == "item_reference" {
+		p.refer(RefItem, it.id)
 	}
 	p.remember(it)
 }
@@ -197,7 +210,7 @@ func (it *item) call() []byte {
 	return it.id
 }
 
-// impliedRole is the role that the item's type tells, roleOpen if none.
+// impliedRole is the role that the item's type implies, roleOpen if none.
 func (it *item) impliedRole() Role {
 	switch {
 	case bytes.HasSuffix(it.kind, []byte("tool_result")),

@@ -26,6 +26,9 @@ const (
 	fieldTools
 	fieldServers
 	fieldSettings
+	fieldItems
+	fieldRequests
+	fieldRequest
 
 	// Of content.
 	fieldRole
@@ -58,7 +61,9 @@ const (
 // https://platform.openai.com/docs/api-reference/chat/create,
 // https://platform.openai.com/docs/api-reference/responses/create,
 // https://platform.openai.com/docs/api-reference/embeddings/create,
-// https://ai.google.dev/api/generate-content.
+// https://platform.openai.com/docs/api-reference/conversations/create,
+// https://platform.openai.com/docs/guides/batch, https://docs.claude.com/en/api/creating-message-batches,
+// https://ai.google.dev/api/generate-content, https://ai.google.dev/api/embeddings, https://ai.google.dev/api/batch-api.
 func fieldOf(name []byte) field {
 	switch string(name) {
 	case "model":
@@ -87,6 +92,13 @@ func fieldOf(name []byte) field {
 		"service_tier", "truncation", "encoding_format", "verbosity", "user", "safety_identifier",
 		"prompt_cache_key", "prompt_cache_retention", "previous_response_id", "cachedContent", "cached_content":
 		return fieldSettings
+
+	case "items":
+		return fieldItems
+	case "requests", "batch", "inputConfig", "input_config":
+		return fieldRequests
+	case "params", "body", "request", "generateContentRequest":
+		return fieldRequest
 
 	case "role":
 		return fieldRole
@@ -138,7 +150,7 @@ func fieldOf(name []byte) field {
 	// The names above that are not in lower case, as they are folded.
 	case "systeminstruction", "toolconfig", "generationconfig", "safetysettings", "cachedcontent",
 		"inlinedata", "filedata", "fileuri", "thoughtsignature", "mimetype", "functionresponse",
-		"codeexecutionresult", "functioncall", "executablecode", "functiondeclarations":
+		"codeexecutionresult", "inputconfig", "generatecontentrequest", "functioncall", "executablecode", "functiondeclarations":
 		return fieldMiscased
 	}
 	return fieldUnknown

@@ -30,7 +30,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(uint8(llmapi.ChatCompletions), []byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, number uint8, body []byte) {
-		api := llmapi.API(number % (uint8(llmapi.GenerateContent) + 1))
+		api := llmapi.API(number % (uint8(llmapi.Files) + 1))
 		before := bytes.Clone(body)
 		req, err := Parse(api, body)
 		if !bytes.Equal(body, before) {
@@ -76,12 +76,12 @@ func checkTop(t *testing.T, req *Request, body []byte) {
 		t.Fatalf("accepted what encoding/json refuses: %v", err)
 	}
 	var model string
-	if req.API != llmapi.GenerateContent && top.Model != nil {
+	if !req.API.IsGemini() && top.Model != nil {
 		if err := json.Unmarshal(top.Model, &model); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if req.Model != model {
+	if req.Model != model && (req.API != llmapi.Batches || model != "") {
 		t.Errorf("model %q, want %q", req.Model, model)
 	}
 	if want := top.Stream == true; req.Stream != want {
@@ -111,11 +111,14 @@ func checkStrings(t *testing.T, req *Request, body []byte) {
 	}
 	required, optional := map[string]int{}, map[string]int{}
 	count(v, "", required, optional)
-	if req.Model != "" {
+	if top, ok := v.(map[string]any); ok && req.Model != "" && top["model"] == req.Model { // of a batch it can be a request's
 		required[req.Model]--
 	}
 	for _, s := range req.Segments {
 		text := string(s.Text)
+		if s.Attached && required[text] <= 0 {
+			continue // it stands there in base64
+		}
 		if required[text] > 0 {
 			required[text]--
 		} else if optional[text]--; optional[text] < 0 {

@@ -1,7 +1,6 @@
 package inspect
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,9 +8,8 @@ import (
 	"testing"
 
 	"github.com/openclaw-security/bus/services/proxy/internal/llmapi"
+	"github.com/openclaw-security/bus/services/testing/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // samples are the bodies in testdata and the API that each is of.
 var samples = map[string]llmapi.API{
@@ -21,6 +19,11 @@ var samples = map[string]llmapi.API{
 	"embeddings":        llmapi.Embeddings,
 	"embeddings_tokens": llmapi.Embeddings,
 	"generate_content":  llmapi.GenerateContent,
+	"batch":             llmapi.Batches,
+	"batch_line":        llmapi.Batches,
+	"batch_embed":       llmapi.Embeddings,
+	"conversation":      llmapi.Conversations,
+	"cached_content":    llmapi.CachedContents,
 }
 
 func sampleBody(t testing.TB, name string) []byte {
@@ -39,10 +42,17 @@ func render(req *Request) string {
 	roles := [...]string{"other", "system", "user", "assistant", "tool"}
 	kinds := [...]string{"text", "arguments", "reasoning", "data"}
 	for _, s := range req.Segments {
-		fmt.Fprintf(&b, "%-9s %-9s %-13s %s %q\n", roles[s.Role], kinds[s.Kind], "<"+s.Tool+">", s.Path(), s.Text)
+		attached := ""
+		if s.Attached {
+			attached = " attached"
+		}
+		fmt.Fprintf(&b, "%-9s %-9s %-13s %s %q%s\n", roles[s.Role], kinds[s.Kind], "<"+s.Tool+">", s.Path(), s.Text, attached)
 	}
 	for _, t := range req.Tools {
 		fmt.Fprintf(&b, "tool %q %s\n", t.Name, t.Definition)
+	}
+	for _, r := range req.References {
+		fmt.Fprintf(&b, "refers to %s %q\n", r.Kind, r.Name)
 	}
 	return b.String()
 }
@@ -59,20 +69,7 @@ func TestSamples(t *testing.T) {
 			if req.API != api {
 				t.Errorf("API is %s", req.API)
 			}
-			got, file := render(req), filepath.Join("testdata", name+".golden")
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("%s differs:\n%s", file, got)
-			}
+			golden.Compare(t, filepath.Join("testdata", name+".golden"), []byte(render(req)))
 		})
 	}
 }

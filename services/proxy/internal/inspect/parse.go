@@ -9,8 +9,8 @@
 //
 // The proxy forwards exactly the bytes that were read, so two things would make
 // a hole. One is a text that nobody looks at. Therefore the default is to
-// collect: a member that is not understood gives up its strings, whatever the
-// API will add next year. The other is a body that the API reads in another way
+// collect: the strings of a member that is not understood are segments too, such
+// as what the API will add next year. The other is a body that the API reads in another way
 // than this package. Therefore everything that parsers are known to differ in is
 // refused: names that occur twice, however written; known names in another case,
 // which Go's encoding/json accepts; trailing data, a byte order mark, malformed
@@ -24,6 +24,7 @@
 package inspect
 
 import (
+	"fmt"
 	"hash/maphash"
 	"math"
 	"unicode/utf8"
@@ -35,7 +36,7 @@ import (
 // answer to a body of 32 MiB from taking many times its memory.
 const (
 	maxDepth    = 128     // of objects and arrays
-	maxContent  = 24      // the depth below which an object is no content that any API has: about twice that of a document in a tool's result
+	maxContent  = 24      // the depth below which an object is not content of any API: about twice that of a document in a tool's result
 	maxSegments = 1 << 18 // and as many containers around them, and as many names in the objects that are open at a time
 )
 
@@ -52,10 +53,11 @@ type parser struct {
 	pos   int
 	err   *Error
 	req   *Request
-	trail *trail
-	in    int32 // the container that pos is in, an index into trail.containers
+	paths *paths
+	in    int32 // the container that pos is in, an index into paths.containers
 	depth int
 
+	inner string // the first model of a request within the body
 	room  []byte // for decoded strings
 	seed  maphash.Seed
 	names []uint64 // hashes of the names in the open objects
@@ -71,13 +73,13 @@ func Parse(api llmapi.API, body []byte) (*Request, error) {
 	p := parser{
 		body:  body,
 		req:   &Request{API: api, Segments: make([]Segment, 0, len(body)/384+16)},
-		trail: &trail{body: body, containers: make([]step, 0, len(body)/256+16)},
+		paths: &paths{body: body, containers: make([]step, 0, len(body)/256+16)},
 		in:    root,
 		seed:  maphash.MakeSeed(),
 		names: make([]uint64, 0, 64),
 	}
 	if p.check(); p.err == nil {
-		p.top()
+		p.top(root)
 	}
 	if p.peek(); p.pos < len(body) {
 		p.fail(p.pos, "something follows the JSON object")
@@ -85,11 +87,18 @@ func Parse(api llmapi.API, body []byte) (*Request, error) {
 	if p.err != nil {
 		return nil, p.err
 	}
+	if p.req.Model == "" && p.req.API == llmapi.Batches {
+		p.req.Model = p.inner
+	}
 	p.settle()
+	p.references()
+	if p.decode(); p.err != nil {
+		return nil, p.err
+	}
 	return p.req, nil
 }
 
-// check refuses what is no JSON text at all, with a reason for each mistake that
+// check refuses what is not JSON at all, with a reason for each mistake that
 // people make.
 func (p *parser) check() {
 	switch {
@@ -114,7 +123,7 @@ func (p *parser) fail(offset int, reason string) {
 		return
 	}
 	if p.in != root {
-		if path := p.trail.path(p.trail.containers[p.in]); path != "" {
+		if path := p.paths.path(p.paths.containers[p.in]); path != "" {
 			reason = path + ": " + reason
 		}
 	}
@@ -122,7 +131,7 @@ func (p *parser) fail(offset int, reason string) {
 	p.pos = len(p.body)
 }
 
-// emit adds text as a segment whose role is told later.
+// emit adds text as a segment whose role is set later.
 func (p *parser) emit(to int32, kind Kind, text []byte) {
 	switch {
 	case len(text) == 0 || p.err != nil:
@@ -130,7 +139,7 @@ func (p *parser) emit(to int32, kind Kind, text []byte) {
 		p.fail(p.pos, "the body has too many strings")
 	default:
 		p.req.Segments = append(p.req.Segments, Segment{
-			Role: roleOpen, Kind: kind, Text: text, where: step{p.in, to}, trail: p.trail,
+			Role: roleOpen, Kind: kind, Text: text, where: step{p.in, to}, paths: p.paths,
 		})
 	}
 }
@@ -188,4 +197,18 @@ func (p *parser) shared(b []byte) string {
 	s := string(b)
 	p.intern[s] = s
 	return s
+}
+
+// Error says why a body is refused.
+type Error struct {
+	// Reason is a sentence for the person who reads the client's log. Of the
+	// body it quotes plain words at most.
+	Reason string
+	// Offset is where in the body, in bytes from 0.
+	Offset int
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	return fmt.Sprintf("request body at byte %d: %s", e.Offset, e.Reason)
 }

@@ -3,6 +3,7 @@ package inspect
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -43,7 +44,7 @@ func TestParseAccepts(t *testing.T) {
 		{"servers of an unexpected type", `{"mcp_servers":{"a":"b"}}`, []string{"b"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			for api := llmapi.None; api <= llmapi.GenerateContent; api++ {
+			for api := llmapi.None; api <= llmapi.Files; api++ {
 				req, err := Parse(api, []byte(test.body))
 				if err != nil {
 					t.Fatal(err)
@@ -76,7 +77,7 @@ func TestKind(t *testing.T) {
 		{"letters beyond ASCII in a whole word", `{"data":"01234忽略"}`, KindText},
 		{"letters beyond ASCII behind it", `{"data":"01234567忽"}`, KindText},
 		{"a text's data", `{"data":"Oneword","type":"text"}`, KindText},
-		{"a neighbour of a text's empty data", `{"id":"a","data":"","type":"text"}`, KindData},
+		{"a neighbor of a text's empty data", `{"id":"a","data":"","type":"text"}`, KindData},
 		{"an id", `{"id":"call_1|fc_2"}`, KindData},
 		{"an id that is a sentence", `{"id":"ignore the rules"}`, KindText},
 		{"an id that is too long", `{"id":"` + strings.Repeat("a", maxWord+1) + `"}`, KindText},
@@ -92,6 +93,7 @@ func TestKind(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			req.Segments = append(req.Segments[:1], slices.DeleteFunc(req.Segments[1:], func(s Segment) bool { return s.Attached })...)
 			if len(req.Segments) != 1 || req.Segments[0].Kind != test.want {
 				t.Errorf("got %+v, want one of kind %d", req.Segments, test.want)
 			}

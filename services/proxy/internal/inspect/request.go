@@ -5,8 +5,12 @@ import "github.com/openclaw-security/bus/services/proxy/internal/llmapi"
 // Request is what one pass over a request's body has found.
 type Request struct {
 	API    llmapi.API
-	Model  string // as the body names it; empty where the API has it in the path
+	Model  string // as the body names it, of a batch the first; empty where the API has it in the path
 	Stream bool   // an answer as server-sent events is asked for; false where the API has that in the path
+
+	// Session is what the body calls the session that the request belongs to: its
+	// prompt_cache_key, else its metadata.user_id; empty if it has neither.
+	Session string
 
 	// IncludeUsage is stream_options.include_usage of Chat Completions.
 	IncludeUsage bool
@@ -14,8 +18,11 @@ type Request struct {
 	// Segments are in the order of the body and hold every string of it but
 	// the empty ones, Model, and the values of "type" and "role" where these
 	// are plain words.
-	Segments []Segment
-	Tools    []Tool
+	// What they hold in base64 or in data: URLs, if it is text, follows at the
+	// end: see [Segment.Attached].
+	Segments   []Segment
+	Tools      []Tool
+	References []Reference // each once, 64 at most
 }
 
 // Role is who speaks in a segment.
@@ -60,22 +67,25 @@ type Segment struct {
 	// not be changed.
 	Text []byte
 	// Tool is the name, or else the id, of the tool that a RoleTool or
-	// KindArguments segment belongs to, if the body tells, and of the tool
+	// KindArguments segment belongs to, if the body says, and of the tool
 	// that a RoleOther segment defines.
 	Tool string
+	// Attached is a document: text that the speaker has not said but passes on.
+	Attached bool
 
-	trail *trail
-	where step
+	declared bool // the body says that this is data of a text
+	paths    *paths
+	where    step
 }
 
 // Path is where the segment stands, such as messages[3].content[0].text. It is
 // put together anew at each call. A name that is not a plain word is shown as
 // an asterisk, so that a path can be printed anywhere; its length has a bound.
 func (s Segment) Path() string {
-	if s.trail == nil {
+	if s.paths == nil {
 		return ""
 	}
-	return s.trail.path(s.where)
+	return s.paths.path(s.where)
 }
 
 // Tool is the definition of a tool that the caller offers to the model.

@@ -22,7 +22,7 @@ func FuzzShape(f *testing.F) {
 		f.Add(uint8(i), choices)
 	}
 	f.Fuzz(func(t *testing.T, number uint8, choices []byte) {
-		api := llmapi.API(number % (uint8(llmapi.GenerateContent) + 1))
+		api := llmapi.API(number % (uint8(llmapi.Files) + 1))
 		g := generator{choices: choices}
 		top := g.object(0)
 

@@ -1,7 +1,5 @@
 package inspect
 
-import "github.com/openclaw-security/bus/services/proxy/internal/llmapi"
-
 // tools reads the definitions of the tools on offer.
 func (p *parser) tools(to int32) {
 	switch p.peek() {
@@ -10,7 +8,7 @@ func (p *parser) tools(to int32) {
 			switch {
 			case p.peek() != '{':
 				p.collect(a.to, asText)
-			case p.req.API == llmapi.GenerateContent:
+			case p.req.API.IsGemini():
 				p.toolset(a.to)
 			default:
 				p.tool(a.to)
@@ -18,6 +16,12 @@ func (p *parser) tools(to int32) {
 		}
 	case 'n':
 		p.scalar()
+	case '{': // Google takes one set of tools without the array
+		if p.req.API.IsGemini() {
+			p.toolset(to)
+			return
+		}
+		fallthrough
 	default:
 		p.fail(p.pos, "tools is not an array")
 	}
@@ -27,28 +31,36 @@ func (p *parser) tools(to int32) {
 // member for each tool of the provider's, with its options.
 func (p *parser) toolset(to int32) {
 	for o := p.object(to); p.next(&o); {
-		if p.field(&o) == fieldDeclarations && p.peek() == '[' {
-			for a := p.array(o.to); p.nextElement(&a); {
-				if p.peek() == '{' {
-					p.tool(a.to)
-				} else {
-					p.collect(a.to, asText)
+		if p.field(&o) == fieldDeclarations {
+			switch p.peek() {
+			case '{': // Google takes one without the array
+				p.tool(o.to)
+				continue
+			case '[':
+				for a := p.array(o.to); p.nextElement(&a); {
+					if p.peek() == '{' {
+						p.tool(a.to)
+					} else {
+						p.collect(a.to, asText)
+					}
 				}
+				continue
 			}
-			continue
 		}
 		first, start := len(p.req.Segments), p.pos
 		p.emitName(&o, KindText)
 		p.collectNamed(o.to, o.name, asSettings)
 		p.define(first, start, o.name)
+		p.referTool(o.name)
 	}
 }
 
 // tool reads one tool's definition.
 func (p *parser) tool(to int32) {
 	first, start := len(p.req.Segments), p.pos
-	name := p.definition(to)
+	name, kind := p.definition(to)
 	p.define(first, start, name)
+	p.referTool(kind)
 }
 
 // define adds the tool whose definition started at start.
@@ -63,16 +75,16 @@ func (p *parser) define(first, start int, name []byte) {
 	}
 }
 
-// definition reads a definition and returns the tool's name: the function's that
-// Chat Completions wraps, else its own, else the server's or the type.
-func (p *parser) definition(to int32) []byte {
-	var inner, name, label, kind []byte
+// definition reads a definition and returns the tool's name (the function's that
+// Chat Completions wraps, else its own, else the server's or the type) and type.
+func (p *parser) definition(to int32) (called, kind []byte) {
+	var inner, name, label []byte
 	for o := p.object(to); p.next(&o); {
 		f := p.field(&o)
 		p.emitName(&o, KindText)
 		switch {
 		case f == fieldFunction && p.peek() == '{':
-			inner = p.definition(o.to)
+			inner, _ = p.definition(o.to)
 		case f == fieldCredential:
 			p.collect(o.to, asData)
 		case p.peek() != '"':
@@ -92,10 +104,10 @@ func (p *parser) definition(to int32) []byte {
 	}
 	for _, name := range [...][]byte{inner, name, label} {
 		if len(name) > 0 {
-			return name
+			return name, kind
 		}
 	}
-	return kind
+	return kind, kind
 }
 
 // servers reads the servers whose tools the provider shall use.

@@ -4,12 +4,55 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"strconv"
+	"strings"
 )
 
-// Error is an answer of the proxy's own in the form of a provider's.
+// Error is what the proxy itself sends a client, in the form of a provider's
+// error. Everything that is refused becomes bytes here: by Write if no answer has
+// begun, by Event at the end of a stream that has.
 type Error struct {
 	Status  int    // HTTP status
 	Message string // for the person who reads the client's log; may hold any bytes
+}
+
+// Blocked is the Error about something that may not pass. Its status is 400
+// because a client takes that as final: it neither tries again nor turns to
+// another provider.
+func Blocked(message string) Error {
+	return Error{Status: http.StatusBadRequest, Message: message}
+}
+
+// Error implements error.
+func (e Error) Error() string { return e.Message }
+
+// self is what the proxy calls itself to clients.
+const self = "security proxy"
+
+// text is the message as the client sees it. It says whose it is, since what a
+// provider refuses looks the same.
+func (e Error) text() string {
+	if strings.Contains(e.Message, self) {
+		return e.Message
+	}
+	return self + ": " + e.Message
+}
+
+// Write answers with e as p would. redact, if it is not nil, is applied to the
+// body. It returns how long the body is.
+func (e Error) Write(w http.ResponseWriter, p Provider, redact func([]byte) []byte) int {
+	body := e.Body(p)
+	if redact != nil {
+		body = redact(body)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(e.Status)
+	_, _ = w.Write(body) // the only error is a client that has gone
+	return len(body)
 }
 
 // Body is the JSON body of e as p would send it.
@@ -27,7 +70,7 @@ func (e Error) Body(p Provider) []byte {
 		return encode(struct {
 			Type  string `json:"type"`
 			Error detail `json:"error"`
-		}{"error", detail{e.kind(p), e.Message}})
+		}{"error", detail{e.kind(p), e.text()}})
 	case Gemini:
 		type detail struct {
 			Code    int    `json:"code"`
@@ -36,7 +79,7 @@ func (e Error) Body(p Provider) []byte {
 		}
 		return encode(struct {
 			Error detail `json:"error"`
-		}{detail{e.Status, e.Message, e.kind(p)}})
+		}{detail{e.Status, e.text(), e.kind(p)}})
 	default:
 		type detail struct {
 			Message string  `json:"message"`
@@ -46,7 +89,7 @@ func (e Error) Body(p Provider) []byte {
 		}
 		return encode(struct {
 			Error detail `json:"error"`
-		}{detail{Message: e.Message, Type: e.kind(p)}})
+		}{detail{Message: e.text(), Type: e.kind(p)}})
 	}
 }
 
@@ -64,7 +107,7 @@ func (e Error) Event(a API) []byte {
 			Code    string  `json:"code"`
 			Message string  `json:"message"`
 			Param   *string `json:"param"`
-		}{Type: "error", Code: e.kind(OpenAI), Message: e.Message}))
+		}{Type: "error", Code: e.kind(OpenAI), Message: e.text()}))
 	case GenerateContent:
 		return sse("", e.Body(Gemini))
 	default:
@@ -120,7 +163,7 @@ var (
 
 func encode(v any) []byte {
 	// Structs of strings and numbers: encoding cannot fail, and replaces bytes
-	// that are no UTF-8.
+	// that are not UTF-8.
 	b, _ := json.Marshal(v)
 	return b
 }

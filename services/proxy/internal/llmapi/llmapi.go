@@ -23,33 +23,35 @@ type API uint8
 const (
 	None            API = iota
 	Messages            // Anthropic: POST /v1/messages
-	CountTokens         // Anthropic: POST /v1/messages/count_tokens, a Messages request that is not answered by a model
+	CountTokens         // Anthropic: POST /v1/messages/count_tokens, a Messages request that is not answered by a model; OpenAI's counterpart
 	ChatCompletions     // OpenAI: POST /v1/chat/completions
-	Responses           // OpenAI: POST /v1/responses
-	Embeddings          // OpenAI: POST /v1/embeddings
+	Responses           // OpenAI: POST /v1/responses, and what it stores
+	Embeddings          // OpenAI: POST /v1/embeddings; Gemini: :embedContent, :batchEmbedContents
 	GenerateContent     // Gemini: POST /v1beta/models/{model}:generateContent and :streamGenerateContent
+	Completions         // OpenAI: POST /v1/completions
+	Moderations         // OpenAI: POST /v1/moderations
+	Images              // OpenAI: POST /v1/images/generations and the like
+	Speech              // OpenAI: POST /v1/audio/speech
+	Conversations       // OpenAI: /v1/conversations
+	Batches             // requests of the other APIs that are answered later: Anthropic's and OpenAI's batches
+	CachedContents      // Gemini: /v1beta/cachedContents
+	Transcriptions      // OpenAI: POST /v1/audio/transcriptions and /v1/audio/translations
+	Files               // Anthropic and OpenAI: /v1/files
 )
+
+var names = [...]string{
+	None: "none", Messages: "messages", CountTokens: "count_tokens", ChatCompletions: "chat_completions",
+	Responses: "responses", Embeddings: "embeddings", GenerateContent: "generate_content", Completions: "completions",
+	Moderations: "moderations", Images: "images", Speech: "speech", Conversations: "conversations",
+	Batches: "batches", CachedContents: "cached_contents", Transcriptions: "transcriptions", Files: "files",
+}
 
 // String is the API's name in logs and metrics.
 func (a API) String() string {
-	switch a {
-	case None:
-		return "none"
-	case Messages:
-		return "messages"
-	case CountTokens:
-		return "count_tokens"
-	case ChatCompletions:
-		return "chat_completions"
-	case Responses:
-		return "responses"
-	case Embeddings:
-		return "embeddings"
-	case GenerateContent:
-		return "generate_content"
-	default:
+	if int(a) >= len(names) {
 		return fmt.Sprintf("API(%d)", uint8(a))
 	}
+	return names[a]
 }
 
 // Operation is the API's gen_ai.operation.name in OpenTelemetry's semantic
@@ -62,10 +64,15 @@ func (a API) Operation() string {
 		return "generate_content"
 	case Embeddings:
 		return "embeddings"
+	case Completions:
+		return "text_completion"
 	default:
 		return ""
 	}
 }
+
+// IsGemini reports whether the API's requests are in Gemini's form.
+func (a API) IsGemini() bool { return a == GenerateContent || a == CachedContents }
 
 // ToolCall is a tool that the model asks to be run, or has had run by the
 // provider.
@@ -74,4 +81,5 @@ type ToolCall struct {
 	Name      string
 	Arguments []byte // as the model wrote them: JSON text, or free text for OpenAI's custom tools; not necessarily well-formed
 	Remote    bool   // run by the provider, not by the caller (web search, MCP connectors)
+	Stored    bool   // made in an earlier answer, which has been stored and is read again
 }

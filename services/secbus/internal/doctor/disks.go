@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/openclaw-security/bus/services/internal/bus"
+	"github.com/openclaw-security/bus/services/internal/check"
+	"github.com/openclaw-security/bus/services/internal/diskspace"
 	"github.com/openclaw-security/bus/services/internal/render"
 )
 
@@ -15,31 +17,25 @@ const (
 	freeFaultBytes = 200 << 20
 )
 
-// errNoStatfs reports that free space cannot be asked for on this system.
-var errNoStatfs = errors.New("free space cannot be asked for on this system")
-
-// space is what a file system has for programs without privileges, in bytes.
-type space struct{ free, total uint64 }
-
 // disks says how much space is left where the data are.
-func (c *checkup) disks(context.Context) []Finding {
-	f := findings{hop: "disk"}
+func (c *checkup) disks(context.Context) []check.Finding {
+	f := check.List{Hop: "disk"}
 	for i, dir := range c.Disks {
-		s, err := statfs(dir)
+		s, err := diskspace.Of(dir)
 		switch {
-		case errors.Is(err, errNoStatfs):
-			f.add(dir, Good, "unknown: %v", err)
+		case errors.Is(err, diskspace.ErrUnsupported):
+			f.Add(dir, check.Good, "unknown: %v", err)
 		case err != nil:
-			f.unreadable(dir, err)
+			f.Unreadable(dir, err)
 		default:
 			var room uint64
 			if i == 0 && c.bus != nil {
-				room = growth(c.bus.overview.Streams)
+				room = growth(c.bus.State.Streams)
 			}
 			judgeSpace(&f, dir, s, room)
 		}
 	}
-	return f.all
+	return f.All
 }
 
 // growth is how many bytes the streams may still take.
@@ -54,17 +50,17 @@ func growth(streams []bus.StreamState) uint64 {
 }
 
 // judgeSpace judges the space of dir, where streams may still grow by room.
-func judgeSpace(f *findings, dir string, s space, room uint64) {
-	text := fmt.Sprintf("%s free of %s", render.Size(s.free), render.Size(s.total))
-	share := float64(s.free) / float64(max(s.total, 1))
+func judgeSpace(f *check.List, dir string, s diskspace.Space, room uint64) {
+	text := fmt.Sprintf("%s free of %s", render.Size(s.Free), render.Size(s.Total))
+	share := float64(s.Free) / float64(max(s.Total, 1))
 	switch {
-	case share < freeFault || s.free < freeFaultBytes:
-		f.add(dir, Fault, "%s: nothing will be stored soon; make room", text)
-	case s.free < room:
-		f.add(dir, Warning, "%s, and the streams may still grow by %s: make room, or lower their limits", text, render.Size(room))
+	case share < freeFault || s.Free < freeFaultBytes:
+		f.Add(dir, check.Fault, "%s: nothing will be stored soon; make room", text)
+	case s.Free < room:
+		f.Add(dir, check.Warning, "%s, and the streams may still grow by %s: make room, or lower their limits", text, render.Size(room))
 	case share < freeTold:
-		f.add(dir, Warning, "%s: make room", text)
+		f.Add(dir, check.Warning, "%s: make room", text)
 	default:
-		f.add(dir, Good, "%s", text)
+		f.Add(dir, check.Good, "%s", text)
 	}
 }

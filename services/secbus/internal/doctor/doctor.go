@@ -3,91 +3,128 @@
 //
 //	sensor ─▶ clock ─▶ service ─▶ server ─▶ stream ─▶ retention ─▶ disk ─┐
 //	                                                                     │
-//	          chat ◀─ audit ◀─ proxy ◀─ delivery ◀─ consumer ◀───────────┘
+//	         a chat ◀─ audit ◀─ proxy ◀─ delivery ◀─ consumer ◀──────────┘
 //
-// It only reads: the bus as the operator, the readiness of services, the
-// proxy's health, the space on disks, and how the chats are set up. The hops are
-// looked at side by side, each for a few seconds at most; what was found is told
-// in the order of the way.
+// It only reads. What belongs to no single service it checks itself: the bus, as
+// the operator, the readiness of services, the space on disks. All else is each
+// service's own check ([service.Spec]). The checks run side by side, each for a few
+// seconds at most, and are reported in the order of the way.
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
-	"github.com/openclaw-security/bus/services/internal/config"
+	"github.com/openclaw-security/bus/services/internal/check"
+	"github.com/openclaw-security/bus/services/internal/service"
 )
 
 const (
-	hopTimeout  = 5 * time.Second
-	chatTimeout = 15 * time.Second // several requests to each chat's server
+	hopTimeout     = 5 * time.Second
+	serviceTimeout = 15 * time.Second // several requests to each chat's server
 )
+
+// hops are the hops in the order of the way; those that a service adds follow.
+func hops() []string {
+	return []string{"sensor", "clock", "service", "server", "stream", "retention", "disk", "consumer", "delivery", "proxy", "audit"}
+}
 
 // Options say what to look at. What is zero is left out.
 type Options struct {
-	Conn      *bus.Conn  // as the operator
-	Sources   []string   // that the bus should have
-	RulesFile string     // Suricata's rules, if their file can be seen from here
-	Services  []Endpoint // that tell whether they are ready
-	Proxy     *Endpoint  // the LLM proxy
-	Providers []config.LLMEndpoint
-	Disks     []string // directories; the first is the one with the streams
-	// Chats looks at where alerts go in the end.
-	Chats func(context.Context) []Finding
-}
+	Conn *bus.Conn // as the operator
+	// Streams (beside those of package proto) and Durables are what the bus should
+	// hold.
+	Streams  []proto.Stream
+	Durables []proto.Consumer
 
-// Endpoint is something that answers over HTTP.
-type Endpoint struct {
-	Name string
-	URL  string // without a path
-	// Assumed says that nobody named the address: if nothing answers there, that
-	// may be the reason.
-	Assumed bool
+	Ready []check.Endpoint // services that tell whether they are ready
+	Disks []string         // directories; the first is the one with the streams
+
+	// Services is the table of which each service checks what is its own, by Checkup.
+	Services []service.Spec
+	Checkup  service.Checkup
 }
 
 // Check looks at everything and returns what it has found.
-func Check(ctx context.Context, o Options) []Finding {
+func Check(ctx context.Context, o Options) []check.Finding {
 	c := &checkup{Options: o}
 	first := c.look(ctx)
-	hops := []struct {
-		check   func(context.Context) []Finding
+	type part struct {
+		check   func(context.Context) []check.Finding
 		onBus   bool
 		timeout time.Duration
-	}{
-		{c.sensors, true, hopTimeout},
-		{c.clocks, true, hopTimeout},
-		{c.services, false, hopTimeout},
+	}
+	parts := []part{
+		{c.clock, true, hopTimeout},
+		{c.readiness, false, hopTimeout},
+		{c.heartbeats, true, hopTimeout},
 		{c.server, true, hopTimeout},
 		{c.streams, true, hopTimeout},
 		{c.retention, true, hopTimeout},
 		{c.disks, false, hopTimeout},
 		{c.consumers, true, hopTimeout},
-		{c.delivery, true, hopTimeout},
-		{c.proxy, false, hopTimeout},
-		{c.audit, true, hopTimeout},
-		{c.Chats, false, chatTimeout},
+		{c.deadLetters, true, hopTimeout},
 	}
-	found := make([][]Finding, len(hops))
+	own := o.Checkup
+	own.Bus = c.bus
+	for _, spec := range o.Services {
+		own.Services = append(own.Services, spec.Name)
+	}
+	for _, spec := range o.Services {
+		if spec.Check != nil {
+			check := func(ctx context.Context) []check.Finding { return spec.Check(ctx, own) }
+			parts = append(parts, part{check, false, serviceTimeout})
+		}
+	}
+	found := make([][]check.Finding, len(parts))
 	var checks sync.WaitGroup
-	for i, hop := range hops {
-		if hop.check == nil || hop.onBus && c.bus == nil {
+	for i, p := range parts {
+		if p.onBus && c.bus == nil {
 			continue
 		}
 		checks.Go(func() {
-			ctx, cancel := context.WithTimeout(ctx, hop.timeout)
+			ctx, cancel := context.WithTimeout(ctx, p.timeout)
 			defer cancel()
-			found[i] = hop.check(ctx)
+			found[i] = p.check(ctx)
 		})
 	}
 	checks.Wait()
-	return append(first, slices.Concat(found...)...)
+	all := slices.Concat(found...)
+	order := hops()
+	place := func(f check.Finding) int {
+		if i := slices.Index(order, f.Hop); i >= 0 {
+			return i
+		}
+		return len(order)
+	}
+	slices.SortStableFunc(all, func(a, b check.Finding) int { return cmp.Compare(place(a), place(b)) })
+	return append(first, all...)
 }
 
 // checkup is one run of Check.
 type checkup struct {
 	Options
-	bus *view // nil if the bus cannot be asked
+	bus *check.Bus // nil if the bus cannot be asked
+}
+
+// look reads the bus. If that fails, it says so and leaves c.bus nil.
+func (c *checkup) look(ctx context.Context) []check.Finding {
+	if c.Conn == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, hopTimeout)
+	defer cancel()
+	b, err := check.ReadBus(ctx, c.Conn, c.Streams)
+	if err != nil {
+		f := check.List{Hop: "server"}
+		f.Add("NATS", check.Fault, "the bus cannot be read: %v", err)
+		return f.All
+	}
+	c.bus = b
+	return nil
 }

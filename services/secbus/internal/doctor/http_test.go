@@ -7,7 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/openclaw-security/bus/services/internal/config"
+	"github.com/openclaw-security/bus/services/testing/checktest"
+
+	"github.com/openclaw-security/bus/services/internal/check"
 )
 
 // answering serves one answer to whatever is asked at path.
@@ -34,11 +36,11 @@ func TestServices(t *testing.T) {
 	foreign := answering(t, "/readyz", 200, `{"hello":1}`)
 	html := answering(t, "/readyz", 404, `<html>`)
 	moved := answering(t, "/readyz", 302, ``)
-	endless := answering(t, "/readyz", 200, `"`+strings.Repeat("x", 2*answerLimit)+`"`)
+	endless := answering(t, "/readyz", 200, `"`+strings.Repeat("x", 2*check.MaxReply)+`"`)
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
 
-	c := &checkup{Options: Options{Services: []Endpoint{
+	c := &checkup{Options: Options{Ready: []check.Endpoint{
 		{Name: "ready", URL: ready},
 		{Name: "not ready", URL: notReady},
 		{Name: "silent", URL: silent},
@@ -49,48 +51,18 @@ func TestServices(t *testing.T) {
 		{Name: "gone", URL: gone.URL},
 		{Name: "perhaps", URL: gone.URL, Assumed: true},
 	}}}
-	check(t, c.services(t.Context()),
-		want{"ready", Good, "ready: 2 conditions hold"},
-		want{"not ready", Fault, "file is not ready: eve.json does not exist yet"},
-		want{"not ready", Fault, "publish is not ready: fenced"},
-		want{"silent", Fault, "does not say why"},
-		want{"foreign", Warning, "no service of the bus"},
-		want{"html", Fault, "HTTP status 404"},
-		want{"moved", Fault, "HTTP status 302"},
-		want{"endless", Fault, "reading the answer"},
-		want{"gone", Fault, "is it running?"},
-		want{"perhaps", Warning, "--admin"},
+	checktest.Compare(t, c.readiness(t.Context()),
+		checktest.Want("ready", check.Good, "ready: 2 conditions hold"),
+		checktest.Want("not ready", check.Fault, "file is not ready: eve.json does not exist yet"),
+		checktest.Want("not ready", check.Fault, "publish is not ready: fenced"),
+		checktest.Want("silent", check.Fault, "does not say why"),
+		checktest.Want("foreign", check.Warning, "no service of the bus"),
+		checktest.Want("html", check.Fault, "HTTP status 404"),
+		checktest.Want("moved", check.Fault, "HTTP status 302"),
+		checktest.Want("endless", check.Fault, "reading the reply"),
+		checktest.Want("gone", check.Fault, "is it running?"),
+		checktest.Want("perhaps", check.Warning, "--admin"),
 	)
-}
-
-func TestJudgeProxy(t *testing.T) {
-	gone := httptest.NewServer(http.NotFoundHandler())
-	gone.Close()
-	for _, test := range []struct {
-		name string
-		at   Endpoint
-		want want
-	}{
-		{"healthy", Endpoint{URL: answering(t, "/health", 200, `{"status":"healthy","guard_enabled":true,"llm_api_base":"https://api.example"}`)}, want{"health", Good, "healthy, forwards to https://api.example, guard enabled"}},
-		{"not healthy", Endpoint{URL: answering(t, "/health", 503, `{"status":"starting","guard_enabled":false}`)}, want{"health", Fault, "starting"}},
-		{"something else", Endpoint{URL: answering(t, "/health", 200, `{"status":"healthy"}`)}, want{"health", Fault, "is not the proxy"}},
-		{"gone", Endpoint{URL: gone.URL}, want{"health", Fault, "the agent has no model"}},
-		{"perhaps elsewhere", Endpoint{URL: gone.URL, Assumed: true}, want{"health", Warning, "--proxy"}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			c := &checkup{Options: Options{Proxy: &test.at}}
-			check(t, c.proxy(t.Context()), test.want)
-		})
-	}
-}
-
-// TestProxyKeys: a provider that refuses requests without a key has none. The
-// key of the other is not shown.
-func TestProxyKeys(t *testing.T) {
-	const secret = "sk-0123456789"
-	llm := config.LLM{APIProvider: "anthropic", OpenAIKey: config.NewSecret(secret)}
-	c := &checkup{Options: Options{Providers: llm.Endpoints()}}
-	check(t, c.proxy(t.Context()), want{"anthropic", Warning, "LLM_API_KEY is not set"})
 }
 
 // TestAnswersInTime: what does not answer holds nothing up.
@@ -101,6 +73,6 @@ func TestAnswersInTime(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	defer stuck.Close()
-	c := &checkup{Options: Options{Services: []Endpoint{{Name: "stuck", URL: stuck.URL}}}}
-	check(t, c.services(ctx), want{"stuck", Fault, "context canceled"})
+	c := &checkup{Options: Options{Ready: []check.Endpoint{{Name: "stuck", URL: stuck.URL}}}}
+	checktest.Compare(t, c.readiness(ctx), checktest.Want("stuck", check.Fault, "context canceled"))
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/openclaw-security/bus/services/internal/bus"
+	"github.com/openclaw-security/bus/services/internal/check"
 	"github.com/openclaw-security/bus/services/internal/render"
 )
 
@@ -25,31 +26,61 @@ const (
 	fillFault = 0.95
 )
 
-// server asks the NATS server how it is.
-func (c *checkup) server(ctx context.Context) []Finding {
-	f := findings{hop: "server"}
-	h, err := c.Conn.Health(ctx)
-	if err != nil {
-		f.unreadable("NATS", err)
-		return f.all
+// clock compares the server's clock with this machine's. An alert with a wrong
+// time is looked for in the wrong place, and a window such as --since 15m misses
+// it.
+func (c *checkup) clock(context.Context) []check.Finding {
+	f := check.List{Hop: "clock"}
+	if !c.bus.HasSecurity() {
+		return nil
 	}
-	judgeServer(&f, h)
-	return f.all
+	judgeSkew(&f, "server", c.bus.Ahead, c.bus.Within)
+	return f.All
 }
 
-func judgeServer(f *findings, h bus.Health) {
-	text := fmt.Sprintf("nats-server %s, %s away", quote(h.Version), h.RoundTrip.Round(10*time.Microsecond))
+// judgeSkew judges how far a server's clock is ahead of this machine's.
+func judgeSkew(f *check.List, subject string, ahead, within time.Duration) {
+	// As small as it can be: the question's way may have taken all of the time.
+	least := max(ahead.Abs()-within, 0)
+	which := "ahead of"
+	if ahead < 0 {
+		which = "behind"
+	}
+	switch {
+	case least > check.SkewFault:
+		f.Add(subject, check.Fault, "its clock is %s %s this machine's: set both by NTP", check.Span(least), which)
+	case least > check.SkewTold:
+		f.Add(subject, check.Warning, "its clock is %s %s this machine's: set both by NTP", check.Span(least), which)
+	default:
+		f.Add(subject, check.Good, "its clock agrees with this machine's")
+	}
+}
+
+// server asks the NATS server how it is.
+func (c *checkup) server(ctx context.Context) []check.Finding {
+	f := check.List{Hop: "server"}
+	h, err := c.Conn.Health(ctx)
+	if err != nil {
+		f.Unreadable("NATS", err)
+		return f.All
+	}
+	judgeServer(&f, h)
+	return f.All
+}
+
+func judgeServer(f *check.List, h bus.Health) {
+	text := fmt.Sprintf("nats-server %s, %s away", check.Quote(h.Version), h.RoundTrip.Round(10*time.Microsecond))
 	switch {
 	case !recent(h.Version):
-		f.add("NATS", Warning, "%s: upgrade it to %d.%d or newer", text, serverMajor, serverMinor)
+		f.Add("NATS", check.Warning, "%s: upgrade it to %d.%d or newer", text, serverMajor, serverMinor)
 	case h.RoundTrip > slowRoundTrip:
-		f.add("NATS", Warning, "%s: that is slow; is the machine or the way to it overloaded?", text)
+		f.Add("NATS", check.Warning, "%s: that is slow; is the machine or the way to it overloaded?", text)
 	default:
-		f.add("NATS", Good, "%s", text)
+		f.Add("NATS", check.Good, "%s", text)
 	}
 	text = fmt.Sprintf("%s used, %s set aside for the streams", render.Size(h.Used), render.Size(h.Reserved))
 	if h.Limit <= 0 {
-		f.add("store", Good, "%s, no limit of the account", text)
+		f.Add("store", check.Good, "%s, no limit of the account", text)
 		return
 	}
 	text += fmt.Sprintf(", limit %s", render.Size(uint64(h.Limit)))
@@ -57,14 +88,14 @@ func judgeServer(f *findings, h bus.Health) {
 }
 
 // judgeFill judges how much of a limit is taken that nothing passes beyond.
-func judgeFill(f *findings, subject, text string, used, limit uint64, advice string) {
+func judgeFill(f *check.List, subject, text string, used, limit uint64, advice string) {
 	switch share := float64(used) / float64(limit); {
 	case share > fillFault:
-		f.add(subject, Fault, "%s: what comes is refused once it is full; %s", text, advice)
+		f.Add(subject, check.Fault, "%s: what comes is refused once it is full; %s", text, advice)
 	case share > fillTold:
-		f.add(subject, Warning, "%s: what comes is refused once it is full; %s", text, advice)
+		f.Add(subject, check.Warning, "%s: what comes is refused once it is full; %s", text, advice)
 	default:
-		f.add(subject, Good, "%s", text)
+		f.Add(subject, check.Good, "%s", text)
 	}
 }
 

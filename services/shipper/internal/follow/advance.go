@@ -1,11 +1,17 @@
 package follow
 
-// advance returns what there is of g, and gives g up when it has ended.
+// advance returns the rest of g that can be read, and gives g up when it has ended.
 func (f *Follower) advance(g *generation) outcome {
 	if g.src == nil {
 		return f.reportLost(g)
 	}
+	if g.offset == 0 && !g.lost && f.full() {
+		return caughtUp
+	}
 	o := f.drain(g)
+	if o == caughtUp && g.eof && g.offset == g.end {
+		g.drained = f.now
+	}
 	if o == caughtUp && f.hasEnded(g) {
 		return f.finish(g)
 	}
@@ -21,7 +27,7 @@ func (f *Follower) hasEnded(g *generation) bool {
 		return false
 	case g.superseded.IsZero() && (!f.unlinked(g) || !f.hasPattern()):
 		return false
-	case (g.wasCut || g.src.zipped) && g.src.short == "":
+	case (g.wasCut || g.src.format != plainText) && g.src.short == "":
 		// What is read is a copy, to which nothing will be added.
 		return true
 	default:
@@ -38,6 +44,9 @@ func (f *Follower) unlinked(g *generation) bool {
 // holdsUp reports whether newer generations must wait for g, because the rest
 // of its last line may still come. They wait no longer than Config.Grace.
 func (f *Follower) holdsUp(g *generation) bool {
+	if g.src != nil && g.offset == 0 && !g.superseded.IsZero() && f.full() {
+		return true
+	}
 	return g.src != nil && !g.superseded.IsZero() && f.now.Sub(g.superseded) < f.cfg.Grace &&
 		(g.partial() || g.src.short != "")
 }
@@ -57,7 +66,7 @@ func (f *Follower) finish(g *generation) outcome {
 		return batchFull
 	}
 	f.stats.GenerationsDrained++
-	f.cfg.Logger.Info("file drained", "generation", g.id, "path", g.path, "bytes", g.offset)
+	f.cfg.Logger.Info("file drained", "generation", g.name, "path", g.path, "bytes", g.offset)
 	f.end(g)
 	return caughtUp
 }
@@ -67,9 +76,12 @@ func (f *Follower) reportLost(g *generation) outcome {
 	if !g.missing {
 		return caughtUp
 	}
-	if g.restored || g.unread() > 0 {
+	if g.restored && !g.wasDrained || g.unread() > 0 || g.unreadable != "" {
 		reason := "the file was truncated or lost before it was read to its end, and no copy of it was found"
-		if g.restored {
+		switch {
+		case g.unreadable != "":
+			reason = g.unreadable
+		case g.restored:
 			reason = "no file holds the generation that was being read before the restart"
 		}
 		if !f.reportGap(g, reason) {
@@ -77,7 +89,7 @@ func (f *Follower) reportLost(g *generation) outcome {
 		}
 	}
 	// What comes to its place may begin with a hole that says how long it was.
-	if g.restored || !g.superseded.IsZero() {
+	if g.restored || g.unreadable != "" || !g.superseded.IsZero() {
 		f.end(g)
 	}
 	return caughtUp
@@ -95,9 +107,9 @@ func (f *Follower) reportGap(g *generation, reason string) bool {
 	if path == "" {
 		path = f.cfg.Path
 	}
-	f.cfg.Logger.Warn("bytes lost", "generation", g.id, "path", path, "from", start, "to", g.lostTo, "reason", reason)
+	f.cfg.Logger.Warn("bytes lost", "generation", g.name, "path", path, "from", start, "to", g.lostTo, "reason", reason)
 	f.batch.add(f, nil, Line{
-		File: path, Generation: g.id, Start: start, End: g.lostTo, Kind: Gap, Reason: reason,
+		File: path, Generation: g.name, Start: start, End: g.lostTo, Kind: Gap, Reason: reason,
 	})
 	return true
 }
@@ -111,6 +123,12 @@ func (f *Follower) forgetWindow(g *generation) {
 // end closes g.
 func (f *Follower) end(g *generation) {
 	f.forgetWindow(g)
+	if g.src != nil && g.src.format == plainText {
+		g.lastAt = f.lastOf(g)
+		if info, err := g.src.stat(); err == nil {
+			g.deleted = links(info) == 0
+		}
+	}
 	g.close()
 	g.ended = true
 	f.past = append(f.past, g)

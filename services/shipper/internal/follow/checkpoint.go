@@ -16,13 +16,15 @@ const (
 	tailLen           = 8
 	// tailSize is how many bytes before an offset vouch for that offset.
 	tailSize = 256
-	// maxPositions bounds a checkpoint to under 6 KiB, which fits in a message
-	// header.
-	maxPositions = 128
+	// maxPositions bounds a checkpoint to under 13 KiB, which fits in a message
+	// header: MaxFiles files, as many in their grace period after all of them were
+	// rotated, and some that ended.
+	maxPositions = 256
 	// maxCheckpointLen rejects a foreign header before it is split.
 	maxCheckpointLen = 32 << 10
 	endedMark        = "end"
 	lostMark         = "lost"
+	drainedMark      = "read"
 	hexDigits        = "0123456789abcdef"
 )
 
@@ -32,22 +34,28 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Position is how far one generation of a file has been read.
 type Position struct {
-	// Lane is the CRC-32C, as 8 hex digits, of the name that the file's writer
+	// Series is the CRC-32C, as 8 hex digits, of the name that the file's writer
 	// opens; empty unless the path is a pattern that several names may match.
-	Lane string
+	Series string
 	// Generation is the first 16 hex digits of the SHA-256 of the generation's
 	// first data line.
 	Generation string
+	// Nth is 2 or more for all but the first of the generations with the same first
+	// line that were read one after another; 0 for the first.
+	Nth int
 	// Offset is the byte offset just after the last line read.
 	Offset int64
 	// Tail is the CRC-32C, as 8 hex digits, of the up to 256 bytes before
-	// Offset. It tells a file that was truncated and grew again, or another
+	// Offset. It distinguishes a file that was truncated and grew again, or another
 	// file with the same first line, from the one that was read.
 	Tail string
 	// Ended says that the generation was read to its end and is not written
 	// any more, so that its absence later is no loss.
 	Ended bool
-	// Lost says that, moreover, what followed Offset was reported as a gap.
+	// Drained says that nothing was left to read of it after its writer had begun
+	// a newer one, though more might have come.
+	Drained bool
+	// Lost says that it has ended and what followed Offset was reported as a gap.
 	Lost bool
 }
 
@@ -80,11 +88,11 @@ func (c Checkpoint) String() string {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendGeneration(b, p.Lane, p.Generation)
+		b = appendGeneration(b, p.Series, generationName(p.Generation, p.Nth))
 		b = strconv.AppendInt(b, p.Offset, 10)
 		b = append(b, ':')
 		b = append(b, p.Tail...)
-		b = appendMark(b, p.Ended, p.Lost)
+		b = appendMark(b, p.Ended, p.Lost, p.Drained)
 	}
 	return string(b)
 }
@@ -100,20 +108,30 @@ func appendSettled(b []byte, settled time.Time) []byte {
 }
 
 // appendGeneration appends what a position begins with.
-func appendGeneration(b []byte, lane, generation string) []byte {
-	if lane != "" {
-		b = append(append(b, lane...), '/')
+func appendGeneration(b []byte, series, generation string) []byte {
+	if series != "" {
+		b = append(append(b, series...), '/')
 	}
 	return append(append(b, generation...), ':')
 }
 
+// generationName is how a checkpoint and events name a generation.
+func generationName(id string, nth int) string {
+	if nth < 2 {
+		return id
+	}
+	return id + "." + strconv.Itoa(nth)
+}
+
 // appendMark appends what says that a generation has ended.
-func appendMark(b []byte, ended, lost bool) []byte {
+func appendMark(b []byte, ended, lost, drained bool) []byte {
 	switch {
 	case lost:
 		return append(append(b, ':'), lostMark...)
 	case ended:
 		return append(append(b, ':'), endedMark...)
+	case drained:
+		return append(append(b, ':'), drainedMark...)
 	default:
 		return b
 	}
@@ -170,11 +188,11 @@ func ParseCheckpoint(s string) (Checkpoint, error) {
 
 func parsePosition(s string) (Position, error) {
 	var p Position
-	if lane, rest, ok := strings.Cut(s, "/"); ok {
-		if lane == "" {
-			return p, errors.New("its lane is empty")
+	if series, rest, ok := strings.Cut(s, "/"); ok {
+		if series == "" {
+			return p, errors.New("its series is empty")
 		}
-		p.Lane, s = lane, rest
+		p.Series, s = series, rest
 	}
 	parts := strings.Split(s, ":")
 	switch {
@@ -183,8 +201,17 @@ func parsePosition(s string) (Position, error) {
 		p.Ended = true
 	case len(parts) == 4 && parts[3] == lostMark:
 		p.Ended, p.Lost = true, true
+	case len(parts) == 4 && parts[3] == drainedMark:
+		p.Drained = true
 	default:
-		return p, errors.New("not of the form [<lane>/]<generation>:<offset>:<tail>[:end|:lost]")
+		return p, errors.New("not of the form [<series>/]<generation>[.<nth>]:<offset>:<tail>[:read|:end|:lost]")
+	}
+	if generation, nth, ok := strings.Cut(parts[0], "."); ok {
+		n, err := parseNumber(nth)
+		if err != nil || n < 2 || n > math.MaxInt32 {
+			return Position{}, fmt.Errorf("%q is not the number of a generation with the same first line", nth)
+		}
+		parts[0], p.Nth = generation, int(n)
 	}
 	offset, err := parseNumber(parts[1])
 	if err != nil {
@@ -196,14 +223,18 @@ func parsePosition(s string) (Position, error) {
 
 func (p Position) validate() error {
 	switch {
-	case p.Lane != "" && !isHex(p.Lane, tailLen):
-		return fmt.Errorf("lane %q is not %d hex digits", p.Lane, tailLen)
+	case p.Series != "" && !isHex(p.Series, tailLen):
+		return fmt.Errorf("series %q is not %d hex digits", p.Series, tailLen)
 	case !isHex(p.Generation, generationLen):
 		return fmt.Errorf("generation %q is not %d hex digits", p.Generation, generationLen)
 	case p.Offset < 0:
 		return fmt.Errorf("offset %d is negative", p.Offset)
 	case !isHex(p.Tail, tailLen):
 		return fmt.Errorf("tail %q is not %d hex digits", p.Tail, tailLen)
+	case p.Nth < 0 || p.Nth == 1 || p.Nth > math.MaxInt32:
+		return fmt.Errorf("%d is not the number of a generation with the same first line", p.Nth)
+	case p.Drained && p.Ended:
+		return errors.New("it is both drained and ended")
 	case p.Lost && !p.Ended:
 		return errors.New("it is lost but has not ended")
 	default:

@@ -20,8 +20,12 @@ func TestCheckpoint(t *testing.T) {
 		{"1;0;0a1b2c3d/0123456789abcdef:12:cafe0001:end", Checkpoint{
 			Settled: time.Unix(0, 0),
 			Positions: []Position{
-				{Lane: "0a1b2c3d", Generation: "0123456789abcdef", Offset: 12, Tail: "cafe0001", Ended: true},
+				{Series: "0a1b2c3d", Generation: "0123456789abcdef", Offset: 12, Tail: "cafe0001", Ended: true},
 			},
+		}},
+		{"1;0;0123456789abcdef.12:12:cafe0001:read", Checkpoint{
+			Settled:   time.Unix(0, 0),
+			Positions: []Position{{Generation: "0123456789abcdef", Nth: 12, Offset: 12, Tail: "cafe0001", Drained: true}},
 		}},
 		{"1;1700000000123456789;0123456789abcdef:12:cafe0001:end,fedcba9876543210:9:00000002:lost,0000000000000001:7:00000003", Checkpoint{
 			Settled: time.Unix(1700000000, 123456789),
@@ -51,9 +55,9 @@ func TestCheckpointMalformed(t *testing.T) {
 		"a space":              " 1;0;" + p,
 		"a field too many":     "1;0;" + p + ";",
 		"an empty position":    "1;0;" + p + ",",
-		"empty lane":           "1;0;/" + p,
-		"short lane":           "1;0;0a1b2c3/" + p,
-		"two lanes":            "1;0;0a1b2c3d/0a1b2c3d/" + p,
+		"empty series":         "1;0;/" + p,
+		"short series":         "1;0;0a1b2c3/" + p,
+		"two series":           "1;0;0a1b2c3d/0a1b2c3d/" + p,
 		"short generation":     "1;0;0123456789abcde:12:cafe0001",
 		"upper case":           "1;0;0123456789ABCDEF:12:cafe0001",
 		"negative offset":      "1;0;0123456789abcdef:-12:cafe0001",
@@ -63,6 +67,10 @@ func TestCheckpointMalformed(t *testing.T) {
 		"no tail":              "1;0;0123456789abcdef:12",
 		"short tail":           "1;0;0123456789abcdef:12:cafe001",
 		"unknown mark":         "1;0;" + p + ":ended",
+		"the first of several": "1;0;0123456789abcdef.1:12:cafe0001",
+		"no number":            "1;0;0123456789abcdef.:12:cafe0001",
+		"a signed number":      "1;0;0123456789abcdef.+2:12:cafe0001",
+		"a long number":        "1;0;0123456789abcdef.2147483648:12:cafe0001",
 		"a part too many":      "1;0;" + p + ":end:end",
 		"time out of range":    "1;9223372036854775808;" + p,
 		"too many positions":   "1;0;" + strings.Repeat(p+",", maxPositions) + p,
@@ -80,6 +88,7 @@ func FuzzParseCheckpoint(f *testing.F) {
 	for _, s := range []string{
 		"", "1;0;", "1;;0123456789abcdef:0:00000000", "1;;", "1;01;0123456789abcdef:0:00000000",
 		"1;1700000000123456789;0a1b2c3d/0123456789abcdef:12:cafe0001:end,0000000000000001:7:00000003:lost",
+		"1;0;0123456789abcdef.2:0:00000000:read", "1;0;0123456789abcdef.02:0:00000000",
 	} {
 		f.Add(s)
 	}

@@ -23,10 +23,12 @@ const (
 type Config struct {
 	// Path is the file to follow, or a pattern of filepath.Match in its last
 	// element ("/var/log/suricata/eve.*.json"). A symbolic link is followed to
-	// wherever it points at the time. Of more than about 120 files written at
-	// once not all fit into a checkpoint, and those that do not would be read
-	// again after a restart.
+	// wherever it points at the time. At most MaxFiles files are followed at once,
+	// for a checkpoint holds no more.
 	Path string
+	// RotatedDir is where else rotated files are moved to, relative to the
+	// directory of Path unless absolute; empty means nowhere.
+	RotatedDir string
 	// From is the checkpoint to go on from; zero means none.
 	From Checkpoint
 	// StoredAt is when the message that carried From was stored. It is used
@@ -42,6 +44,10 @@ type Config struct {
 	MaxLine int
 	// MaxBatchBytes bounds the text in one batch of several lines. Default 1 MiB.
 	MaxBatchBytes int
+	// Own reports whether a line is a record of the log's writer. Files whose names leave
+	// it open whether they are rotated ones are read only if most of their first and last
+	// lines are; nil means that every line is.
+	Own func(line []byte) bool
 	// PollInterval is how often the files are looked at when no notification
 	// comes first. Default 250 ms.
 	PollInterval time.Duration
@@ -57,6 +63,10 @@ type Config struct {
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 }
+
+// MaxFiles is how many files that are being written one Follower follows. More at
+// the start are refused; those that come later wait until others are gone.
+const MaxFiles = 120
 
 const (
 	defaultMaxLine      = 1 << 20

@@ -12,8 +12,18 @@ import (
 // truncated or given up by its writer. Renaming, copying and compressing a file
 // do not change its generation.
 type generation struct {
-	lane string
-	id   string
+	series string
+	id     string // of the first line
+	// nth distinguishes generations with the same first line; the first is 1.
+	nth  int
+	name string // id, and nth unless that is 1
+	// began is the first time that its lines state; zero if none does. timed is the
+	// size at which that was looked for.
+	began time.Time
+	timed int64
+	form  string // as of its fingerprint
+	// lastAt is the time that the last line that was read states, once it has ended.
+	lastAt time.Time
 
 	// src is nil while no file is known to hold the unread rest.
 	src  *source
@@ -31,7 +41,7 @@ type generation struct {
 	// searched is up to where it is known that no newline follows offset.
 	searched int64
 	size     int64 // the most bytes it is known to have had
-	guess    int64 // size of a compressed one, as far as its file tells
+	guess    int64 // size of a compressed one, as far as its file says
 	hole     int64 // NULs it begins with
 	grown    growth
 
@@ -40,16 +50,28 @@ type generation struct {
 	end     int64
 	mtime   time.Time // of its file
 	changed time.Time // when it last grew or moved
-	// superseded is when a newer generation of its lane was found; zero if none.
+	// superseded is when a newer generation of its series was found; zero if none.
 	superseded time.Time
 
-	restored bool // it is from the checkpoint and was not found yet
+	// drained is when it was last read to the end of its file.
+	drained time.Time
+
+	recalled bool // it is from the checkpoint
+	restored bool // it is, and was not found yet
+	// wasDrained says that it is from a checkpoint by which nothing was left of it.
+	wasDrained bool
 	// wasCut says that it was truncated away, unread rest and all, in cutKey if
 	// that was noticed while reading.
 	wasCut bool
 	cutKey fileKey
 	// missing says that a thorough scan has found no file with the rest.
 	missing bool
+	// unreadable says why the only file that may hold it cannot be read.
+	unreadable string
+	// deleted says that its file had no name any more when it ended.
+	deleted bool
+	// passed says that it was not read but passed over.
+	passed bool
 
 	// ended says that it was read to its end and is closed.
 	ended bool
@@ -60,18 +82,31 @@ type generation struct {
 	lostTo int64
 }
 
-func newGeneration(lane, id string) *generation {
-	return &generation{lane: lane, id: id}
+func newGeneration(series, id string) *generation {
+	return &generation{series: series, id: id, nth: 1, name: id}
+}
+
+// setNth names one of several generations with the same first line.
+func (g *generation) setNth(n int) {
+	g.nth, g.name = n, generationName(g.id, n)
+}
+
+// doneWith reports whether g was read to its end after something newer had come
+// to its place, so that its absence would be no loss.
+func (g *generation) doneWith() bool {
+	return g.wasDrained && g.src == nil || !g.superseded.IsZero() && !g.drained.Before(g.superseded) && g.unread() == 0
 }
 
 // restore makes of a position the generation that it is about. A tail is hex
 // digits: Config.Validate has seen to it.
 func restore(p Position) *generation {
-	g := newGeneration(p.Lane, p.Generation)
+	g := newGeneration(p.Series, p.Generation)
+	g.setNth(max(1, p.Nth))
 	sum, _ := strconv.ParseUint(p.Tail, 16, 32)
 	g.tailSum = uint32(sum)
 	g.offset, g.size = p.Offset, p.Offset
-	g.ended, g.lost, g.restored = p.Ended, p.Lost, !p.Ended
+	g.recalled = true
+	g.ended, g.lost, g.restored, g.wasDrained = p.Ended, p.Lost, !p.Ended, p.Drained
 	return g
 }
 
@@ -85,7 +120,7 @@ func (g *generation) observe(info fs.FileInfo, now time.Time) {
 
 // measure notes that the file of g had size bytes at a moment.
 func (g *generation) measure(size int64, at time.Time) {
-	if size > g.size && !g.src.zipped {
+	if size > g.size && g.src.format == plainText {
 		g.size = size
 		g.grown.note(size, at)
 	}
@@ -134,11 +169,11 @@ func (g *generation) changedSince(info fs.FileInfo) bool {
 
 // appendPosition appends g as an element of a checkpoint.
 func (g *generation) appendPosition(b []byte) []byte {
-	b = appendGeneration(b, g.lane, g.id)
+	b = appendGeneration(b, g.series, g.name)
 	b = strconv.AppendInt(b, g.offset, 10)
 	b = append(b, ':')
 	b = appendTail(b, g.tailSum)
-	return appendMark(b, g.ended, g.lost)
+	return appendMark(b, g.ended, g.lost, g.doneWith())
 }
 
 // match is what comparing a file with a generation says.
@@ -153,13 +188,13 @@ const (
 	shorter
 )
 
-// compare compares src, found as e, with what was read of g. Both have the same
+// compare compares src, opened for c, with what was read of g. Both have the same
 // first line.
-func (g *generation) compare(e *entry, src *source) (match, error) {
+func (g *generation) compare(c *candidate, src *source) (match, error) {
 	if g.unsized {
 		return shorter, nil
 	}
-	if e.zipped && g.ended && src.trailer() == g.offset {
+	if src.format != plainText && g.ended && !c.header && src.trailer() == g.offset {
 		return shorter, nil
 	}
 	tail, err := src.before(g.offset)
@@ -170,11 +205,26 @@ func (g *generation) compare(e *entry, src *source) (match, error) {
 		return differs, nil
 	case !errors.Is(err, errShort):
 		return differs, err
-	case e.live:
+	case c.live:
 		// A writer's own file that is shorter than what was read began anew.
 		return differs, nil
-	default:
+	case g.begunLike(c, src):
 		return g.confirm(shorter, src)
+	default:
+		return differs, nil
+	}
+}
+
+// begunLike reports whether c may be a copy of g that was made earlier, as far as
+// their beginnings tell where their ends cannot be compared.
+func (g *generation) begunLike(c *candidate, src *source) bool {
+	switch {
+	case g.src != nil && g.src.format == plainText && src.format == plainText:
+		return true // It can be compared.
+	case !g.began.IsZero() && !c.began.IsZero():
+		return true
+	default:
+		return !c.header
 	}
 }
 
@@ -193,7 +243,7 @@ func (g *generation) confirm(m match, src *source) (match, error) {
 // the longer one at its place. Nothing is said against a compressed file, of
 // which the length is unknown.
 func sameUntilShorterEnds(a, b *source) (bool, error) {
-	if a.zipped || b.zipped {
+	if a.format != plainText || b.format != plainText {
 		return true, nil
 	}
 	ai, err := a.stat()
@@ -218,4 +268,44 @@ func earlier(a, b time.Time) time.Time {
 		return a
 	}
 	return b
+}
+
+// growth remembers when a file had which size, coarsely, to estimate how old its
+// unread bytes are.
+type growth struct {
+	marks [16]mark
+	n     int
+}
+
+type mark struct {
+	size int64
+	at   time.Time
+}
+
+// note adds that the file had grown to size at a moment. When there is no space
+// left, every second mark is given up.
+func (h *growth) note(size int64, at time.Time) {
+	if h.n == len(h.marks) {
+		h.n = 0
+		for i := 0; i < len(h.marks); i += 2 {
+			h.marks[h.n] = h.marks[i]
+			h.n++
+		}
+	}
+	h.marks[h.n] = mark{size, at}
+	h.n++
+}
+
+// since returns a moment by which the byte at offset had been written, and
+// drops what is older. It is the zero time if no such byte is known.
+func (h *growth) since(offset int64) time.Time {
+	i := 0
+	for i < h.n && h.marks[i].size <= offset {
+		i++
+	}
+	h.n = copy(h.marks[:], h.marks[i:h.n])
+	if h.n == 0 {
+		return time.Time{}
+	}
+	return h.marks[0].at
 }

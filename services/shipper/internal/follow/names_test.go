@@ -7,43 +7,85 @@ import (
 )
 
 func TestParseName(t *testing.T) {
-	live := func(lane string) fileName { return fileName{lane: lane} }
 	for _, c := range []struct {
 		pattern, base string
-		want          fileName // without a lane if it belongs to none
+		// series is empty if the name belongs to none; kind is live, dated (live as
+		// long as no newer one is there), number, date, time, likely or beside.
+		series, kind string
 	}{
-		{"eve.json", "eve.json", live("eve.json")},
-		{"eve.json", "eve.json.1", fileName{lane: "eve.json", number: 1, moved: true}},
-		{"eve.json", "eve.json.12.gz", fileName{lane: "eve.json", number: 12, moved: true, zipped: true}},
-		{"eve.json", "eve.json-20240131", fileName{lane: "eve.json", date: "20240131", moved: true}},
-		{"eve.json", "eve.json-20240131.gz", fileName{lane: "eve.json", date: "20240131", moved: true, zipped: true}},
-		{"eve.json", "eve.json.2024-01-31_10:20", fileName{lane: "eve.json", date: "202401311020", moved: true}},
-		{"eve.json", "eve.json-1700000000", fileName{lane: "eve.json", date: "1700000000", moved: true}},
-		{"eve.json", "eve-20240131.json", fileName{lane: "eve.json", date: "20240131", moved: true}},
-		{"eve.json", "eve-20240131.json.gz", fileName{lane: "eve.json", date: "20240131", moved: true, zipped: true}},
-		{"eve.json", "eve.json.gz", fileName{lane: "eve.json", moved: true, zipped: true}},
-		{"eve.json", "eve.json.bak", fileName{}},
-		{"eve.json", "eve.json.1.tmp", fileName{}},
-		{"eve.json", "eve.1.json", fileName{}},
-		{"eve.json", "fast.log.1", fileName{}},
-		{"eve.json", "xeve.json", fileName{}},
-		{"eve.*.json", "eve.1.json", live("eve.1.json")},
-		{"eve.*.json", "eve.1.json.2", fileName{lane: "eve.1.json", number: 2, moved: true}},
-		{"eve.*.json", "eve.12.json-20240131.gz", fileName{lane: "eve.12.json", date: "20240131", moved: true, zipped: true}},
-		{"eve.*.json", "eve.json", fileName{}},
-		{"eve-*.json", "eve-1700000000.json", fileName{lane: "eve-*.json", date: "1700000000"}},
-		{"eve-*.json", "eve-1700000000.2.json", fileName{lane: "eve-*.2.json", date: "1700000000"}},
-		{"eve-*.json", "eve-2024-01-31-10:20.json.gz", fileName{lane: "eve-*.json", date: "202401311020", moved: true, zipped: true}},
-		{"eve.json*", "eve.json", live("eve.json")},
-		{"eve.json*", "eve.json.1", fileName{lane: "eve.json", number: 1, moved: true}},
-		{"eve.json*", "eve.json-20240131.gz", fileName{lane: "eve.json", date: "20240131", moved: true, zipped: true}},
+		{"eve.json", "eve.json", "eve.json", "live"},
+		{"eve.json", "eve.json.1", "eve.json", "number"},
+		{"eve.json", "eve.json.12.gz", "eve.json", "number"},
+		{"eve.json", "eve.json.gz.1", "eve.json", "number"},
+		{"eve.json", "eve.json.001", "eve.json", "number"},
+		{"eve.json", "eve.json-1", "eve.json", "number"},
+		{"eve.json", "eve.json_1.zst", "eve.json", "number"},
+		{"eve.json", "eve.json-20240131", "eve.json", "date"},
+		{"eve.json", "eve.json-20240131.gz", "eve.json", "date"},
+		{"eve.json", "eve.json.2024-01-31_10:20", "eve.json", "date"},
+		{"eve.json", "eve.json.2024-01-31T10:20:30Z", "eve.json", "date"},
+		{"eve.json", "eve.json.2024-01-31T10:20:30.642Z.xz", "eve.json", "date"},
+		{"eve.json", "eve.json-20240131T102030+0000", "eve.json", "date"},
+		{"eve.json", "eve.json-1700000000", "eve.json", "date"},
+		{"eve.json", "eve.json.2024-01-31.10", "eve.json", "date"},
+		{"eve.json", "eve-20240131.json", "eve.json", "date"},
+		{"eve.json", "eve-20240131.json.bz2", "eve.json", "date"},
+		{"eve.json", "eve-2024-01-31T03-15-51.642.json", "eve.json", "date"},
+		{"eve.json", "eve-2024-01-31T03-15-51.642.json.gz", "eve.json", "date"},
+		{"eve.json", "eve.2024-01-31.0.json", "eve.json", "date"},
+		{"eve.json", "20240131-eve.json", "eve.json", "date"},
+		{"eve.json", "eve.json.123456", "eve.json", "time"},
+		{"eve.json", "eve.json.31-Jan-2026", "eve.json", "time"},
+		{"eve.json", "eve.json.Jan31", "eve.json", "time"},
+		{"eve.json", "eve.json.gz", "eve.json", "time"},
+		{"eve.json", "eve.json.bak", "eve.json", "likely"},
+		{"eve.json", "eve.json~", "eve.json", "likely"},
+		{"eve.json", "eve.json.old.gz", "eve.json", "likely"},
+		{"eve.json", "eve.1.json", "eve.json", "likely"},
+		{"eve.json", "eve-1.json.zst", "eve.json", "likely"},
+		{"eve.json", "eve_20241331.json", "eve.json", "likely"},
+		{"eve.json", "eve.json.1.tmp", "eve.json", "beside"},
+		{"eve.json", "eve-alerts.json", "eve.json", "beside"},
+		{"eve.json", "eve2.json", "eve.json", "beside"},
+		{"eve.json", "my-eve.json", "eve.json", "beside"},
+		{"eve.json", "fast.log.1", "", ""},
+		{"eve.json", "xeve.json", "", ""},
+		{"eve.json", "events.json", "eve.json", "beside"},
+		{"eve.*.json", "eve.1.json", "eve.1.json", "live"},
+		{"eve.*.json", "eve.1.json.2", "eve.1.json", "number"},
+		{"eve.*.json", "eve.12.json-20240131.gz", "eve.12.json", "date"},
+		{"eve.*.json", "eve.12.json.old", "eve.12.json", "likely"},
+		{"eve.*.json", "eve.json", "", ""},
+		{"eve-*.json", "eve-1700000000.json", "eve-*.json", "dated"},
+		{"eve-*.json", "eve-1700000000.2.json", "eve-*.2.json", "dated"},
+		{"eve-*.json", "eve-2024-01-31-10:20.json.gz", "eve-*.json", "date"},
+		{"eve-*.json", "eve-2024-01-31T03-15-51.642.json", "eve-*.json", "dated"},
+		{"eve-*.json", "eve-100001.json", "eve-100001.json", "live"},
+		{"eve-*.json", "eve-10000001.json", "eve-10000001.json", "live"},
+		{"eve.json*", "eve.json", "eve.json", "live"},
+		{"eve.json*", "eve.json.1", "eve.json", "number"},
+		{"eve.json*", "eve.json-20240131.gz", "eve.json", "date"},
 	} {
 		got, ok := parseName(c.pattern, c.base)
-		if !ok {
-			got = fileName{}
+		kind := "time"
+		switch {
+		case !ok:
+			kind = ""
+		case got.relation == likely:
+			kind = "likely"
+		case got.relation == beside:
+			kind = "beside"
+		case got.current():
+			kind = "live"
+		case got.dated && !got.moved:
+			kind = "dated"
+		case got.dated:
+			kind = "date"
+		case got.numbered():
+			kind = "number"
 		}
-		if got != c.want || ok != (c.want.lane != "") {
-			t.Errorf("%s for %s: %+v, %t, want %+v", c.base, c.pattern, got, ok, c.want)
+		if got.series != c.series || kind != c.kind {
+			t.Errorf("%s for %s: %s of %q, want %s of %q (%+v)", c.base, c.pattern, kind, got.series, c.kind, c.series, got)
 		}
 	}
 }
@@ -54,6 +96,8 @@ func TestSortEntries(t *testing.T) {
 		"dated":      {"eve.json-20231231.gz", "eve.json-20240101", "eve.json"},
 		"mixed":      {"eve.json.1", "eve.json-20240101", "eve.json.2.gz", "eve.json"},
 		"timestamps": {"eve.json.999999999", "eve.json.1000000000", "eve.json"},
+		"upwards":    {"eve.json.1", "eve.json.2.gz", "eve.json.10", "eve.json"},
+		"indexed":    {"eve.2024-01-31.9.json", "eve.2024-01-31.10.json", "eve.2024-02-01.0.json", "eve.json"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var entries []entry
@@ -65,7 +109,7 @@ func TestSortEntries(t *testing.T) {
 				entries = append(entries, entry{fileName: n, path: base, mtime: time.Unix(int64(i), 0)})
 			}
 			slices.Reverse(entries)
-			sortEntries(entries)
+			sortEntries(entries, func(e *entry) int64 { return e.mtime.UnixNano() }, time.Time{})
 			var got []string
 			for _, e := range entries {
 				got = append(got, e.path)

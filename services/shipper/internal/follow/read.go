@@ -29,7 +29,7 @@ func (f *Follower) drain(g *generation) outcome {
 	if err != nil {
 		return f.fault(g, err)
 	}
-	if !g.src.zipped && (info.Size() < g.offset || g.seen != nil && info.Size() < g.seen.Size()) {
+	if g.src.format == plainText && (info.Size() < g.offset || g.seen != nil && info.Size() < g.seen.Size()) {
 		return f.cut(g)
 	}
 	if g.eof && !g.changedSince(info) {
@@ -104,7 +104,7 @@ func (f *Follower) fill(g *generation) outcome {
 
 // intact reports whether the file of g still holds what was read of it.
 func (f *Follower) intact(g *generation) (bool, error) {
-	if g.src.zipped {
+	if g.src.format != plainText {
 		return true, nil
 	}
 	if g.offset == 0 {
@@ -150,7 +150,7 @@ func (f *Follower) split(g *generation) bool {
 			continue
 		}
 		b.add(f, g, Line{
-			Text: text, File: g.path, Generation: g.id,
+			Text: text, File: g.path, Generation: g.name,
 			Start: start, End: g.offset, Kind: kind, Reason: reason,
 		})
 	}
@@ -218,7 +218,7 @@ func (f *Follower) skipLong(g *generation) outcome {
 			g.searched = 0
 			g.eof, g.end = n < len(block), w.readOffset()
 			f.batch.add(f, g, Line{
-				Text: text, File: g.path, Generation: g.id,
+				Text: text, File: g.path, Generation: g.name,
 				Start: start, End: g.offset, Kind: TooLong, Reason: f.tooLong,
 			})
 			return progress
@@ -259,7 +259,7 @@ func (f *Follower) flush(g *generation) outcome {
 		return caughtUp
 	}
 	f.batch.add(f, g, Line{
-		Text: text, File: g.path, Generation: g.id,
+		Text: text, File: g.path, Generation: g.name,
 		Start: start, End: g.end, Kind: Unterminated, Reason: "the file ended without a newline",
 	})
 	return caughtUp
@@ -275,7 +275,7 @@ func (f *Follower) room(n int) bool {
 // cut notes that the file of g was truncated or replaced in place. The next
 // scan looks for a copy that holds the rest.
 func (f *Follower) cut(g *generation) outcome {
-	f.cfg.Logger.Warn("file truncated", "generation", g.id, "path", g.path, "offset", g.offset, "size", g.size)
+	f.cfg.Logger.Warn("file truncated", "generation", g.name, "path", g.path, "offset", g.offset, "size", g.size)
 	f.stats.Truncations++
 	g.wasCut, g.cutKey = true, g.src.key
 	return f.detach(g)

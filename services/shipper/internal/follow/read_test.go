@@ -103,7 +103,7 @@ func TestLongFirstLine(t *testing.T) {
 	r.expect()
 	r.write("eve.json", strings.Repeat("x", 2*headSize))
 	r.expect()
-	if s := r.f.Stats(); s.GenerationsSeen != 1 || s.LagBytes != 10+2*headSize {
+	if s := r.f.Stats(); s.GenerationsBegun != 1 || s.LagBytes != 10+2*headSize {
 		t.Errorf("stats: %+v", s)
 	}
 	r.write("eve.json", "\n")

@@ -37,7 +37,7 @@ func TestRenameAndCreate(t *testing.T) {
 	r.expectSameResumes()
 	r.pass()
 	r.expect()
-	if s := r.f.Stats(); s.OpenFiles != 1 || s.GenerationsSeen != 2 || s.GenerationsDrained != 1 {
+	if s := r.f.Stats(); s.OpenFiles != 1 || s.GenerationsBegun != 2 || s.GenerationsDrained != 1 {
 		t.Errorf("stats: %+v", s)
 	}
 }

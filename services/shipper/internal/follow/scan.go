@@ -2,7 +2,11 @@ package follow
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 )
@@ -15,6 +19,14 @@ type sighting struct {
 	fingerprint
 	// done says that nothing is to be read from the file as it is now.
 	done bool
+	// format is how it is compressed, and unreadable why it cannot be read; "" if it
+	// can.
+	format     format
+	unreadable string
+	// ended is the time that the last line states, and own whether the lines are records
+	// of the log's writer, once it was asked for.
+	ended *time.Time
+	own   *bool
 	// of is the generation that the file is the rest or a copy of.
 	of *generation
 }
@@ -27,28 +39,43 @@ func (s *sighting) matches(e *entry) bool {
 type candidate struct {
 	*entry
 	*sighting
+	wait bool // it is still being written
 }
 
 // scan looks at the directories, finds out what became of each known
-// generation, and takes up those it has not seen before.
+// generation, and starts those it has not met before.
 func (f *Follower) scan() {
 	f.win.save()
-	f.scanned, f.rescan, f.unborn = f.now, false, false
+	f.scanned, f.rescan, f.unborn, f.deferred = f.now, false, false, 0
 	f.unsettled = time.Time{}
-	list := discover(f.cfg.Path)
+	wide := slices.ContainsFunc(f.gens, func(g *generation) bool { return g.src == nil && !g.missing })
+	list := f.cfg.discover(wide)
+	if len(list.places) > 0 && list.places[0].dir == filepath.Dir(f.cfg.Path) {
+		if key := list.places[0].key; !wide && f.dir != (fileKey{}) && key != f.dir {
+			wide = true
+			list = f.cfg.discover(wide)
+		}
+		f.dir = list.places[0].key
+	}
+	list.wide = wide
 	f.waiting = list.problem
 	f.wake.watch(list.places)
 
+	if !f.started && f.refuse(&list) {
+		return
+	}
 	found := f.locate(&list)
-	f.adopt(found, list.strangers)
+	f.adopt(found, &list)
 	if f.settled.IsZero() {
 		f.settled = time.Unix(0, 0)
 		if slices.ContainsFunc(f.gens, func(g *generation) bool { return g.restored }) && !f.cfg.StoredAt.IsZero() {
 			f.settled = f.cfg.StoredAt
 		}
 	}
-	f.takeUp(found, &list)
+	f.startNew(found, &list)
 	f.supersede()
+	f.holdEmpty(&list)
+	f.report(found)
 	if list.blind || f.rescan {
 		return
 	}
@@ -61,10 +88,55 @@ func (f *Follower) scan() {
 			g.missing = g.src == nil
 		}
 	}
-	f.past = slices.DeleteFunc(f.past, f.unlinked)
-	slices.SortStableFunc(f.past, func(a, b *generation) int { return a.mtime.Compare(b.mtime) })
 	f.settle()
+	f.forget()
 	f.started = f.started || !f.resuming || len(list.entries) > 0
+}
+
+// refuse reports whether there are more files than one Follower follows.
+func (f *Follower) refuse(list *listing) bool {
+	live := 0
+	for i := range list.entries {
+		if list.entries[i].live {
+			live++
+		}
+	}
+	if live <= MaxFiles {
+		return false
+	}
+	f.refused = fmt.Errorf("%d files match %s, and at most %d that are written at once are followed: let the pattern match fewer, and run another shipper under another name for the rest",
+		live, f.cfg.Path, MaxFiles)
+	return true
+}
+
+// report says in f.waiting what keeps files from being read, if nothing else is.
+func (f *Follower) report(found []candidate) {
+	if f.waiting != "" {
+		return
+	}
+	if f.deferred > 0 {
+		f.waiting = fmt.Sprintf("%d files wait to be read: the process is out of file descriptors (see ulimit -n)", f.deferred)
+		return
+	}
+	for _, c := range found {
+		if c.unreadable != "" && c.of != nil && c.of.lost && c.mtime.After(f.settled) {
+			f.waiting = unreadable(&c)
+			return
+		}
+	}
+	waiting := 0
+	for _, g := range f.gens {
+		if g.offset == 0 && g.src != nil && !g.lost && f.full() {
+			waiting++
+		}
+	}
+	if waiting > 0 {
+		f.waiting = fmt.Sprintf("%d files wait to be read: a checkpoint holds at most %d, and at most %d files that are written at once are followed", waiting, maxPositions, MaxFiles)
+	}
+}
+
+func unreadable(c *candidate) string {
+	return c.path + " looks like a rotated file and cannot be read: " + c.unreadable
 }
 
 // steady reports whether the directories are still as list has them. If not, a
@@ -72,14 +144,33 @@ func (f *Follower) scan() {
 // looked into before it was copied to the end, and another after it was
 // truncated.
 func (f *Follower) steady(list *listing) bool {
-	again := discover(f.cfg.Path)
-	return slices.EqualFunc(list.entries, again.entries, func(a, b entry) bool {
-		if a.path != b.path || a.key != b.key {
+	again := f.cfg.discover(list.wide)
+	now := make(map[string]*entry)
+	for i := range again.entries {
+		now[again.entries[i].path] = &again.entries[i]
+	}
+	for i := range list.entries {
+		a := &list.entries[i]
+		if a.held != nil {
+			continue
+		}
+		b := now[a.path]
+		if info, err := os.Stat(a.path); b == nil && a.relation != known && err == nil {
+			b = &entry{key: keyOf(info), size: info.Size(), mtime: info.ModTime()}
+		}
+		if b == nil || a.key != b.key {
 			return false
 		}
-		growing := a.live || a.zipped || f.open(a.key) != nil
-		return growing || a.size == b.size && a.mtime.Equal(b.mtime)
-	})
+		growing := a.live || a.compressed() || f.open(a.key) != nil
+		if !growing && (a.size != b.size || !a.mtime.Equal(b.mtime)) {
+			return false
+		}
+	}
+	before := make(map[string]bool)
+	for i := range list.entries {
+		before[list.entries[i].path] = true
+	}
+	return !slices.ContainsFunc(again.entries, func(e entry) bool { return !before[e.path] })
 }
 
 // open returns the generation that is being read from the file key.
@@ -95,14 +186,19 @@ func (f *Follower) open(key fileKey) *generation {
 // locate notes where each known generation is now and returns the files that
 // are not being read.
 func (f *Follower) locate(list *listing) []candidate {
-	sightings := make(map[fileKey]*sighting)
+	f.looked = make(map[fileKey]*sighting)
+	f.addHeld(list)
+	f.addKin(list)
+	list.order(f.ages(list), f.settled)
+	f.named = make(map[fileKey]bool)
 	var found []candidate
 	for i := range list.entries {
 		e := &list.entries[i]
+		f.named[e.key] = f.named[e.key] || e.relation == known && e.held == nil
 		if g := f.open(e.key); g != nil && f.stillThere(g) {
 			if g.live && !e.live {
 				g.changed = f.now
-				f.cfg.Logger.Info("file rotated", "generation", g.id, "from", g.path, "to", e.path)
+				f.cfg.Logger.Info("file rotated", "generation", g.name, "from", g.path, "to", e.path)
 			}
 			g.path, g.live, g.wasLive = e.path, e.live, g.wasLive || e.live
 			g.found = f.now
@@ -113,8 +209,7 @@ func (f *Follower) locate(list *listing) []candidate {
 			f.unseen(list, e, err)
 			continue
 		}
-		sightings[e.key] = s
-		found = append(found, candidate{e, s})
+		found = append(found, candidate{entry: e, sighting: s})
 		if s.of != nil {
 			s.of.found = f.now
 		}
@@ -129,7 +224,7 @@ func (f *Follower) locate(list *listing) []candidate {
 			g.found = f.now
 		}
 	}
-	f.sightings = sightings
+	f.sightings = f.looked
 	for _, g := range f.gens {
 		if g.live && !g.found.Equal(f.now) {
 			g.live, g.changed = false, f.now
@@ -138,8 +233,58 @@ func (f *Follower) locate(list *listing) []candidate {
 	return found
 }
 
+// ages returns what tells the age of entries: when their first lines were
+// written, if in their series all say so and none say the same, else when they
+// were last modified.
+func (f *Follower) ages(list *listing) func(*entry) int64 {
+	began := make(map[fileKey]int64)
+	seen := make(map[string]map[int64]bool) // nil: not all of the series say so
+	for i := range list.entries {
+		e := &list.entries[i]
+		if _, ok := seen[e.series]; !ok {
+			seen[e.series] = make(map[int64]bool)
+		}
+		at := f.began(e)
+		if at.IsZero() && e.size > 0 || seen[e.series] == nil || seen[e.series][at.UnixNano()] {
+			seen[e.series] = nil
+			continue
+		}
+		if at.IsZero() {
+			at = e.mtime // of an empty file
+		}
+		seen[e.series][at.UnixNano()] = true
+		began[e.key] = at.UnixNano()
+	}
+	return func(e *entry) int64 {
+		if seen[e.series] != nil {
+			return began[e.key]
+		}
+		return e.mtime.UnixNano()
+	}
+}
+
+// began returns when the first line of e was written, or the zero time.
+func (f *Follower) began(e *entry) time.Time {
+	if g := f.open(e.key); g != nil {
+		if g.began.IsZero() && g.timed < g.size && g.src.format == plainText {
+			// Its first lines may have come since.
+			if n, err := g.src.readAt(f.head, 0); err == nil {
+				g.began, g.timed = firstTime(f.head[:n]), g.size
+			}
+			if g.size >= headSize {
+				g.timed = math.MaxInt64
+			}
+		}
+		return g.began
+	}
+	if s, err := f.sight(e); err == nil && s.complete {
+		return s.began
+	}
+	return time.Time{}
+}
+
 // stillThere reports whether the open file of g still holds it, and cuts g if
-// not. What is newer than g is told by its place, so that must be sure.
+// not. Its place decides what is newer than g, so that must be sure.
 func (f *Follower) stillThere(g *generation) bool {
 	ok, err := f.measure(g)
 	if err != nil {
@@ -159,29 +304,60 @@ func (f *Follower) measure(g *generation) (intact bool, err error) {
 	// A size counts only if the file was intact after it had that size.
 	if intact, err = f.intact(g); intact && err == nil {
 		g.measure(info.Size(), earlier(info.ModTime(), f.now))
+		g.mtime = info.ModTime()
 	}
 	return intact, err
 }
 
 // sight returns what is known of e, looking into the file if it has changed.
 func (f *Follower) sight(e *entry) (*sighting, error) {
-	if s := f.sightings[e.key]; s.matches(e) {
+	if s := f.looked[e.key]; s != nil {
+		e.format = s.format
 		return s, nil
 	}
-	s := &sighting{length: e.size, written: e.mtime}
-	if e.size == 0 {
-		s.done = !e.live
-		return s, nil
+	s := f.sightings[e.key]
+	if !s.matches(e) {
+		var err error
+		if s, err = f.look(e); err != nil {
+			return nil, err
+		}
 	}
-	src, err := openSource(e.path, e.key, e.zipped)
+	e.format = s.format
+	f.looked[e.key] = s
+	return s, nil
+}
+
+// look looks into e.
+func (f *Follower) look(e *entry) (*sighting, error) {
+	s := &sighting{length: e.size, written: e.mtime, format: e.format}
+	src, err := e.open()
 	if err != nil {
 		return nil, err
 	}
 	defer src.close()
-	s.fingerprint, err = identify(src, f.head)
-	if err == nil && !s.complete && src.short != "" {
-		err = errors.New(src.short)
+	if e.size == 0 {
+		s.done = !e.live
+		return s, nil
 	}
+	s.format = e.format
+	s.fingerprint, err = identify(src, f.head)
+	if err != nil {
+		return nil, err
+	}
+	if s.format == foreign {
+		s.unreadable = "it is compressed or encrypted in a way that is not read here"
+	} else if !s.complete && src.short != "" {
+		s.unreadable = src.short
+	}
+	if s.unreadable == "" {
+		return s, nil
+	}
+	if s.format != foreign && !f.leftAlone(e.mtime) {
+		// It is still being written.
+		return nil, errors.New(s.unreadable)
+	}
+	e.format, s.format = foreign, foreign
+	s.fingerprint, err = identifyRaw(src.file, e.size, f.head)
 	return s, err
 }
 
@@ -213,18 +389,39 @@ func (f *Follower) holdSettled(at time.Time) {
 	}
 }
 
-// supersede notes which generations have a newer one in their lane.
+// supersede notes which generations have a newer one in their series.
 func (f *Follower) supersede() {
 	newer := make(map[string]bool)
 	for _, g := range slices.Backward(f.gens) {
-		if newer[g.lane] && g.superseded.IsZero() {
+		if newer[g.series] && g.superseded.IsZero() {
 			g.superseded = f.now
 			if f.started {
 				g.changed = f.now
 			}
 		}
-		newer[g.lane] = true
+		newer[g.series] = true
 	}
+}
+
+// covered reports whether the settled time tells that g, which has ended, was read.
+// Of one that was not found since the start only a newer one that ended tells.
+func (f *Follower) covered(g *generation) bool {
+	if g.recalled && g.mtime.IsZero() {
+		return f.settled.After(f.cfg.From.Settled)
+	}
+	return !g.mtime.After(f.settled)
+}
+
+// forget drops ended generations of which no file is left. Until the settled time
+// covers them checkpoints list them, for the file may be somewhere else.
+func (f *Follower) forget() {
+	f.past = slices.DeleteFunc(f.past, func(g *generation) bool {
+		if !f.unlinked(g) {
+			return false
+		}
+		g.key = fileKey{} // Its inode may be given to another file.
+		return g.deleted || f.covered(g)
+	})
 }
 
 // tick is longer than the steps in which file systems keep time, so that what
@@ -232,7 +429,7 @@ func (f *Follower) supersede() {
 const tick = 20 * time.Millisecond
 
 // settle moves the settled time forward to just before the last modification of
-// an ended generation, but not to that of a file that is still to be read and
+// an ended generation, or to the first scan if nothing was to be read before, but not to that of a file that is still to be read and
 // not listed in a checkpoint. It is called when a scan has accounted for every
 // file there is: what comes later is modified later.
 func (f *Follower) settle() {
@@ -245,6 +442,9 @@ func (f *Follower) settle() {
 		if at.After(settled) {
 			settled = at
 		}
+	}
+	if f.ignoring() {
+		settled = f.now.Add(-tick)
 	}
 	settled = earlier(settled, f.now)
 	if !f.unsettled.IsZero() {

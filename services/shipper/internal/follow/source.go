@@ -2,12 +2,16 @@ package follow
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/binary"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/openclaw-security/bus/services/shipper/internal/safeopen"
 )
 
 // errMoved says that a path no longer leads to the file that was listed.
@@ -21,39 +25,98 @@ type source struct {
 	file *os.File
 	key  fileKey
 
-	zipped bool
-	zip    *gzip.Reader // nil: to be started from the beginning
-	pos    int64        // of zip, in decompressed bytes
+	format format
+	zip    io.Reader // nil: to be started from the beginning
+	pos    int64     // of zip, in decompressed bytes
 	// short says why the compressed file could not be read to its end, as is
 	// so while it is still being written; "" if it could.
 	short string
 }
 
-// openSource opens path, which must still be the regular file that key names.
-func openSource(path string, key fileKey, zipped bool) (*source, error) {
-	file, err := os.Open(path)
+// open opens e, which must still be the regular file that its key names and which
+// no other user of the machine may have put there, and notes how it is compressed.
+func (e *entry) open() (*source, error) {
+	var file *os.File
+	var err error
+	if e.held != nil {
+		file, err = duplicate(e.held)
+	} else {
+		file, err = safeopen.Open(e.path)
+	}
 	if err != nil {
 		return nil, err
 	}
 	info, err := file.Stat()
-	if err == nil && keyOf(info) != key {
+	if err == nil && keyOf(info) != e.key {
 		err = errMoved
+	}
+	if err == nil {
+		err = spare(file)
 	}
 	if err != nil {
 		file.Close()
 		return nil, err
 	}
-	return &source{file: file, key: key, zipped: zipped}, nil
+	if e.moved {
+		e.format = sniff(file, e.format)
+	}
+	s := &source{file: file, key: e.key, format: e.format}
+	if e.format == foreign {
+		// Its raw bytes are what it is known by.
+		s.format = plainText
+	}
+	return s, nil
 }
 
-func (s *source) close() error { return s.file.Close() }
+// duplicate returns a second descriptor of a file that may have no name.
+func duplicate(file *os.File) (*os.File, error) {
+	fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "dup", Path: file.Name(), Err: err}
+	}
+	return os.NewFile(uintptr(fd), file.Name()), nil
+}
+
+// spareDescriptors are left for the rest of the process: connections, and the
+// answer that says that descriptors are short.
+const spareDescriptors = 8
+
+// spare returns an error like the kernel's if file has taken one of the last
+// descriptors. The kernel gives out the lowest that is free.
+func spare(file *os.File) error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return nil //nolint:nilerr // There is nothing to keep to.
+	}
+	if uint64(file.Fd())+spareDescriptors >= uint64(limit.Cur) { //nolint:unconvert // Cur is an int64 on FreeBSD.
+		return &fs.PathError{Op: "open", Path: file.Name(), Err: syscall.EMFILE}
+	}
+	return nil
+}
+
+func outOfDescriptors(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
+func (s *source) close() error {
+	s.restart()
+	return s.file.Close()
+}
+
+// restart gives up decompressing where it is.
+func (s *source) restart() {
+	if c, ok := s.zip.(io.Closer); ok {
+		_ = c.Close() // It frees memory and has nothing to say.
+	}
+	s.zip, s.pos = nil, 0
+}
 
 func (s *source) stat() (fs.FileInfo, error) { return s.file.Stat() }
 
 // readAt fills p from offset off. Fewer bytes without an error mean that the
 // generation ends there for now.
 func (s *source) readAt(p []byte, off int64) (int, error) {
-	if s.zipped {
+	if s.format != plainText {
 		return s.readZipped(p, off)
 	}
 	n, err := s.file.ReadAt(p, off)
@@ -76,7 +139,7 @@ func (s *source) readZipped(p []byte, off int64) (int, error) {
 	case errors.As(err, &pathError):
 		return n, err
 	default:
-		s.zip = nil
+		s.restart()
 		s.short = "the compressed file is incomplete or damaged: " + err.Error()
 		return n, nil
 	}
@@ -84,11 +147,12 @@ func (s *source) readZipped(p []byte, off int64) (int, error) {
 
 func (s *source) inflate(p []byte, off int64) (n int, err error) {
 	if s.zip == nil || off < s.pos {
-		s.zip, s.pos = nil, 0
+		s.restart()
 		if _, err := s.file.Seek(0, io.SeekStart); err != nil {
 			return 0, err
 		}
-		if s.zip, err = gzip.NewReader(s.file); err != nil {
+		if s.zip, err = newDecoder(s.format, s.file); err != nil {
+			s.zip = nil
 			return 0, headerError(err)
 		}
 	}
@@ -128,10 +192,32 @@ func (s *source) before(off int64) ([]byte, error) {
 	return tail, err
 }
 
-// trailer returns the decompressed size that a compressed file states at its
-// end (RFC 1952, ISIZE), which is exact for one member of less than 4 GiB, or 0.
+// length returns how many bytes src has, decompressing all of it into buf if need
+// be.
+func (s *source) length(buf []byte) (int64, error) {
+	if s.format == plainText {
+		info, err := s.stat()
+		if err != nil {
+			return 0, err
+		}
+		return info.Size(), nil
+	}
+	for off := int64(0); ; {
+		n, err := s.readAt(buf, off)
+		off += int64(n)
+		if err != nil || n < len(buf) {
+			return off, err
+		}
+	}
+}
+
+// trailer returns the decompressed size that a gzip file states at its end
+// (RFC 1952, ISIZE), which is exact for one member of less than 4 GiB, or 0.
 func (s *source) trailer() int64 {
 	const size = 4
+	if s.format != gzipped {
+		return 0
+	}
 	info, err := s.file.Stat()
 	if err != nil {
 		return 0
@@ -141,4 +227,24 @@ func (s *source) trailer() int64 {
 		return 0
 	}
 	return int64(binary.LittleEndian.Uint32(b[:]))
+}
+
+// links returns how many names a file has.
+func links(info os.FileInfo) uint64 {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return uint64(st.Nlink) //nolint:unconvert // Nlink is a uint16 on Darwin.
+	}
+	return 1
+}
+
+// fileKey is the device and inode of a file: a hint that two paths or two
+// moments mean the same file, never a proof, for inodes are reused.
+type fileKey struct{ dev, ino uint64 }
+
+func keyOf(info os.FileInfo) fileKey {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return fileKey{}
+	}
+	return fileKey{dev: uint64(st.Dev), ino: st.Ino} //nolint:unconvert // Dev is an int32 on Darwin.
 }

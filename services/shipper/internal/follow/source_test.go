@@ -30,7 +30,7 @@ func TestThreadedOutput(t *testing.T) {
 		r.pass()
 		r.expect()
 	}
-	if s := r.f.Stats(); s.OpenFiles != 3 || s.GenerationsSeen != 4 {
+	if s := r.f.Stats(); s.OpenFiles != 3 || s.GenerationsBegun != 4 {
 		t.Errorf("stats: %+v", s)
 	}
 	r.write("eve.2.json", lines("2b"))

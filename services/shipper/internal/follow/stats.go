@@ -18,7 +18,7 @@ type Stats struct {
 	// that are not yet read to their end, be there a file or not.
 	OpenFiles, OpenGenerations int
 
-	GenerationsSeen    int64 // begun
+	GenerationsBegun   int64 // begun
 	GenerationsDrained int64 // read to their end and closed
 	Truncations        int64 // files truncated or replaced in place
 	Gaps, GapBytes     int64 // lost ranges, and their length as far as it is known
@@ -90,9 +90,9 @@ func (f *Follower) lag(g *generation) int64 {
 	switch {
 	case g.src == nil:
 		return g.unread()
-	case g.src.zipped && g.eof:
+	case g.src.format != plainText && g.eof:
 		return g.end - g.offset
-	case g.src.zipped:
+	case g.src.format != plainText:
 		return max(0, g.guess-g.offset)
 	}
 	// What cannot be measured now has the size it was last known to have.

@@ -3,7 +3,6 @@ package follow
 import (
 	"bytes"
 	"context"
-	"flag"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -13,9 +12,12 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/openclaw-security/bus/services/testing/testenv"
 )
 
-var tortureFor = flag.Duration("torture", 2*time.Second, "how long each mode of the torture tests runs")
+// tortureTime is how long each mode runs.
+func tortureTime(t *testing.T) time.Duration { return testenv.Duration(t, 2*time.Second) }
 
 // failureLog returns a logger whose output is shown if the test fails.
 func failureLog(t *testing.T) *slog.Logger {
@@ -73,7 +75,7 @@ func TestTortureSteps(t *testing.T) {
 	for _, mode := range writerModes {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
-			deadline := time.Now().Add(*tortureFor)
+			deadline := time.Now().Add(tortureTime(t))
 			for seed := uint64(0); !t.Failed() && (seed < 10 || time.Now().Before(deadline)); seed++ {
 				t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 					tortureSteps(t, mode, rand.New(rand.NewPCG(seed, 1)))
@@ -178,7 +180,7 @@ func torture(t *testing.T, mode writerMode, slow, pollOnly bool) {
 	rng := rand.New(rand.NewPCG(2, 2))
 	writerRand := rand.New(rand.NewPCG(3, 3))
 	writers := newTortured(t, mode, dir, writerRand)
-	ctx, cancel := context.WithTimeout(t.Context(), *tortureFor+20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), tortureTime(t)+20*time.Second)
 	var writer sync.WaitGroup
 	defer func() {
 		cancel()
@@ -199,7 +201,7 @@ func torture(t *testing.T, mode writerMode, slow, pollOnly bool) {
 		ahead = make(chan struct{}, 4096)
 	}
 	written := make(chan struct{})
-	stop := time.After(*tortureFor / time.Duration(4*len(writerModes)))
+	stop := time.After(tortureTime(t) / time.Duration(4*len(writerModes)))
 	writer.Go(func() {
 		defer close(written)
 		for {

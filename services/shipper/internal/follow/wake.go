@@ -17,8 +17,8 @@ const (
 	timeUp hint = iota
 	// readAgain: a file of the source was written.
 	readAgain
-	// lookAgain: a file appeared, disappeared or changed its name.
-	lookAgain
+	// scanAgain: a file appeared, disappeared or changed its name.
+	scanAgain
 )
 
 // wake ends a wait early when the operating system reports a change. It is only
@@ -99,7 +99,7 @@ func (w *wake) wait(ctx context.Context, poll time.Duration) hint {
 			return timeUp
 		case <-errs:
 			// The queue has overflowed: any report may be missing.
-			return lookAgain
+			return scanAgain
 		case e := <-events:
 			if h := w.judge(e); h != timeUp {
 				return h
@@ -114,7 +114,7 @@ func (w *wake) judge(e fsnotify.Event) hint {
 		if e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename) {
 			delete(w.watched, e.Name)
 		}
-		return lookAgain
+		return scanAgain
 	}
 	dir, base := filepath.Split(e.Name)
 	if _, ok := parseName(w.watched[filepath.Clean(dir)].pattern, base); !ok {
@@ -123,5 +123,5 @@ func (w *wake) judge(e fsnotify.Event) hint {
 	if e.Op == fsnotify.Write {
 		return readAgain
 	}
-	return lookAgain
+	return scanAgain
 }

@@ -3,6 +3,7 @@ package mapping
 import (
 	"encoding/json"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -55,7 +56,7 @@ var setters = map[string]setter{
 
 	"http.method":       text(func(e *proto.Event) *string { return &made(&e.HTTP).Method }),
 	"http.hostname":     text(func(e *proto.Event) *string { return &made(&e.HTTP).Hostname }),
-	"http.path":         edited(pathOnly, func(e *proto.Event) *string { return &made(&e.HTTP).Path }),
+	"http.path":         edited(normalize.URLPath, func(e *proto.Event) *string { return &made(&e.HTTP).Path }),
 	"http.user_agent":   text(func(e *proto.Event) *string { return &made(&e.HTTP).UserAgent }),
 	"http.status":       whole(999, func(e *proto.Event, n int64) { made(&e.HTTP).Status = int(n) }),
 	"http.content_type": text(func(e *proto.Event) *string { return &made(&e.HTTP).ContentType }),
@@ -70,6 +71,7 @@ var setters = map[string]setter{
 	"tls.issuer":  text(func(e *proto.Event) *string { return &made(&e.TLS).Issuer }),
 
 	"file.path":   text(func(e *proto.Event) *string { return &made(&e.File).Path }),
+	"file.access": text(func(e *proto.Event) *string { return &made(&e.File).Access }),
 	"file.size":   whole(math.MaxInt64, func(e *proto.Event, n int64) { made(&e.File).Size = n }),
 	"file.sha256": text(func(e *proto.Event) *string { return &made(&e.File).SHA256 }),
 	"file.type":   text(func(e *proto.Event) *string { return &made(&e.File).Type }),
@@ -139,15 +141,15 @@ func list(at func(*proto.Event) *[]string) setter {
 	}
 }
 
-// commandLine sets the arguments without their secrets. One text is split at
-// white space, which may part an argument but keeps a secret beside its option.
+// commandLine sets the arguments. One text is split at white space, which may
+// part an argument.
 func commandLine(e *proto.Event, v any) bool {
 	args, ok := textsOf(v)
 	if text, isText := v.(string); isText {
 		args = strings.Fields(text)
 	}
 	if len(args) > 0 {
-		made(&e.Process).Args = normalize.RedactArgs(args)
+		made(&e.Process).Args = args
 	}
 	return ok
 }
@@ -195,18 +197,41 @@ func integerOf(v any, limit int64) (int64, bool) {
 	return n, true
 }
 
-// pathOnly drops what may carry secrets: the query string, and what a request to
-// a proxy has in front of the path.
-func pathOnly(url string) string {
-	if end := strings.IndexAny(url, "?#"); end >= 0 {
-		url = url[:end]
+// techniqueID is how MITRE ATT&CK writes a technique: T1059, T1552.005.
+var techniqueID = regexp.MustCompile(`^T[0-9]{4}(\.[0-9]{3})?$`)
+
+// tacticPrefix begins the words that Falco's rules name a tactic by, such as
+// mitre_credential_access (https://falco.org/docs/concepts/rules/style-guide/).
+const tacticPrefix = "mitre_"
+
+// techniques reads a list of words of which some refer to MITRE ATT&CK. One
+// tactic beside one technique belongs to it; otherwise nobody knows which belongs
+// to which, and each is a reference of its own.
+func techniques(e *proto.Event, v any) bool {
+	words, ok := textsOf(v)
+	var ids, tactics []proto.Technique
+	for _, word := range words {
+		if techniqueID.MatchString(word) {
+			ids = append(ids, proto.Technique{ID: word})
+		} else if tactic, found := strings.CutPrefix(word, tacticPrefix); found && tactic != "" {
+			tactics = append(tactics, proto.Technique{Tactic: tacticName(tactic)})
+		}
 	}
-	scheme, rest, absolute := strings.Cut(url, "://")
-	if !absolute || strings.Contains(scheme, "/") {
-		return url
+	if len(ids) == 1 && len(tactics) == 1 {
+		ids[0].Tactic = tactics[0].Tactic
+		tactics = nil
 	}
-	if slash := strings.IndexByte(rest, '/'); slash >= 0 {
-		return rest[slash:]
+	e.MITRE = append(tactics, ids...)
+	return ok
+}
+
+// tacticName makes "Command and Control" of "command_and_control".
+func tacticName(word string) string {
+	words := strings.Split(word, "_")
+	for i, w := range words {
+		if w != "" && w != "and" {
+			words[i] = strings.ToUpper(w[:1]) + w[1:]
+		}
 	}
-	return "/"
+	return strings.Join(words, " ")
 }

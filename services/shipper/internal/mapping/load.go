@@ -57,7 +57,7 @@ func (r *reader) sensor(root yamlfile.Node) *Sensor {
 			r.Each(n, func(key, value yamlfile.Node, name string) { s.fields = append(s.fields, r.field(key, value, name)) })
 		},
 	})
-	// In one order whatever the file's is, so that an event is always the same.
+	// In one order, not the file's, so that an event is always the same.
 	slices.SortFunc(s.fields, func(a, b field) int { return cmp.Compare(a.name, b.name) })
 	return s
 }
@@ -118,7 +118,7 @@ func readTable[T any](r *reader, n yamlfile.Node, parse func(string) (T, error))
 func classUID(text string) (int, error) {
 	uid, err := strconv.ParseUint(text, 10, 31)
 	if err != nil {
-		return 0, fmt.Errorf("%q is no OCSF class_uid, such as 4001", text)
+		return 0, fmt.Errorf("%q is not an OCSF class_uid, such as 4001", text)
 	}
 	return int(uid), nil
 }

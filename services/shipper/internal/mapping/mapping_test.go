@@ -10,11 +10,11 @@ import (
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/shipper/internal/mapping"
 	"github.com/openclaw-security/bus/services/shipper/internal/normalize"
-	"github.com/openclaw-security/bus/services/shipper/internal/normalize/normalizetest"
+	"github.com/openclaw-security/bus/services/testing/normalizetest"
 )
 
 // shipped are the mappings that the project ships.
-var shipped = []string{"falco", "zeek", "openclaw-gateway"}
+var shipped = []string{"falco", "zeek", "openclaw-gateway", "openclaw-posture"}
 
 func load(t testing.TB, name string) *normalize.Normalizer {
 	t.Helper()
@@ -22,7 +22,7 @@ func load(t testing.TB, name string) *normalize.Normalizer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return normalizetest.New(name, s)
+	return newNormalizer(name, s)
 }
 
 func parse(t testing.TB, text string) *normalize.Normalizer {
@@ -31,7 +31,11 @@ func parse(t testing.TB, text string) *normalize.Normalizer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return normalizetest.New("custom", s)
+	return newNormalizer("custom", s)
+}
+
+func newNormalizer(source string, sensor normalize.Sensor) *normalize.Normalizer {
+	return &normalize.Normalizer{Host: normalizetest.Host, Source: source, Sensor: sensor, Now: normalizetest.Now}
 }
 
 func TestGolden(t *testing.T) {
@@ -39,7 +43,7 @@ func TestGolden(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			n := load(t, name)
 			normalizetest.Golden(t, n, "testdata/"+name+".json", name)
-			normalizetest.Clean(t, n, "testdata/"+name+".json")
+			normalizetest.Clean(t, n, n.Sensor, "testdata/"+name+".json")
 		})
 	}
 }
@@ -151,7 +155,7 @@ func TestTime(t *testing.T) {
 			n.Event(&e, []byte(`{"k":"x","t":`+test.value+`}`), proto.Origin{})
 			tags := "[]"
 			if test.want == "" {
-				test.want, tags = normalizetest.ReadAt.Format(time.RFC3339Nano), "[no-time]"
+				test.want, tags = normalizetest.Now().Format(time.RFC3339Nano), "[no-time]"
 			}
 			if got := e.Time.Format(time.RFC3339Nano); got != test.want || fmt.Sprint(e.Tags) != tags {
 				t.Errorf("got %s %v, want %s %s", got, e.Tags, test.want, tags)
@@ -274,7 +278,7 @@ fields:
 			`m.yaml:3:24: severity.values.a: severity "highest" is none of info, low, medium, high, critical`,
 			`m.yaml:3:33: severity.values.A: a stands here twice: upper and lower case make no difference`,
 			`m.yaml:3:57: severity.fallback: unknown key "fallback"`,
-			`m.yaml:4:22: class_uid.default: "many" is no OCSF class_uid, such as 4001`,
+			`m.yaml:4:22: class_uid.default: "many" is not an OCSF class_uid, such as 4001`,
 			`m.yaml:5:1: titel: unknown key "titel"`,
 			`m.yaml:7:3: fields.src.adr: no field that a mapping can fill is called src.adr`,
 			`m.yaml:8:3: fields.tags: no field that a mapping can fill is called tags`,

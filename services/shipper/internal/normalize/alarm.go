@@ -34,12 +34,12 @@ type alarmRecord struct {
 }
 
 // categoryHealth is the rule category of every alarm, so that a silence or a
-// local rule can tell them from a sensor's own detections.
+// local rule can distinguish them from a sensor's own detections.
 const categoryHealth = "sensor health"
 
 // Alarm makes *e the event for an alarm. It has no Origin, because no line stands
 // for it. Its id follows from the condition and when that began: the same alarm
-// found again after a restart has the same id. Whatever *e held is dropped.
+// found again after a restart has the same id. What *e held before is dropped.
 func (n *Normalizer) Alarm(e *proto.Event, a Alarm) {
 	state := stateRaised
 	if a.Over {
@@ -47,7 +47,7 @@ func (n *Normalizer) Alarm(e *proto.Event, a Alarm) {
 	}
 	since, at := a.Since.UTC(), a.At.UTC()
 	raw, err := json.Marshal(alarmRecord{a.Condition, state, since})
-	if err != nil { // a clock outside the years that JSON can tell
+	if err != nil { // a clock outside the years that JSON can hold
 		raw = nil
 	}
 	*e = proto.Event{

@@ -7,7 +7,6 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/shipper/internal/normalize"
-	"github.com/openclaw-security/bus/services/shipper/internal/normalize/normalizetest"
 	"github.com/openclaw-security/bus/services/shipper/internal/normalize/suricata"
 )
 
@@ -22,7 +21,7 @@ func alarm() normalize.Alarm {
 }
 
 func TestAlarm(t *testing.T) {
-	n := normalizetest.New("suricata", suricata.Sensor{})
+	n := newNormalizer("suricata", suricata.Sensor{})
 	e := proto.Event{Tags: []string{"old"}, Origin: &proto.Origin{File: "eve.json"}}
 	n.Alarm(&e, alarm())
 	want := proto.Event{
@@ -45,7 +44,7 @@ func TestAlarmID(t *testing.T) {
 		a := alarm()
 		change(&a)
 		var e proto.Event
-		normalizetest.New("suricata", suricata.Sensor{}).Alarm(&e, a)
+		newNormalizer("suricata", suricata.Sensor{}).Alarm(&e, a)
 		return e.ID
 	}
 	same := id(func(*normalize.Alarm) {})
@@ -68,7 +67,7 @@ func TestAlarmID(t *testing.T) {
 }
 
 func TestReadAlarm(t *testing.T) {
-	n := normalizetest.New("suricata", suricata.Sensor{})
+	n := newNormalizer("suricata", suricata.Sensor{})
 	for _, over := range []bool{false, true} {
 		a := alarm()
 		a.Over = over

@@ -1,31 +1,67 @@
 package normalize
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"unicode/utf8"
 
 	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/internal/secret"
 )
 
-// maxUnparsed bounds the bytes kept of a line that is no record.
+// maxUnparsed bounds the bytes kept of a line that is not a record.
 const maxUnparsed = 16 << 10
 
-// Unparsed makes *e the event for a line that is no record: text is as much of
-// it as there is, length the whole line's in bytes, reason says in words what is
-// wrong with it. Whatever *e held is dropped.
-func (n *Normalizer) Unparsed(e *proto.Event, text []byte, length int64, reason string, origin proto.Origin) {
+// Damaged makes *e the event for a line that the file does not hold whole: text is
+// as much of it as there is, length the whole line's in bytes, reason says in words
+// what is wrong with it. What *e held before is dropped.
+func (n *Normalizer) Damaged(e *proto.Event, text []byte, length int64, reason string, origin proto.Origin) {
+	if length == int64(len(text)) && n.decode(e, text, origin) == "" {
+		addTag(e, TagUnterminated)
+		return
+	}
+	n.lenient(e, text, length, reason, origin)
+}
+
+// lenient makes *e the event for a line that is not a record: of what can be read
+// of it, or else one that says so.
+func (n *Normalizer) lenient(e *proto.Event, text []byte, length int64, reason string, origin proto.Origin) {
+	if !n.salvage(e, text, length, reason, origin) {
+		n.unparsed(e, text, length, reason, origin)
+	}
+}
+
+func (n *Normalizer) unparsed(e *proto.Event, text []byte, length int64, reason string, origin proto.Origin) {
 	n.begin(e, text, origin)
 	e.Kind = proto.KindUnparsed
 	e.SetSeverity(proto.SeverityLow)
+	if len(bytes.Trim(text, jsonSpace+"\x00")) > 0 {
+		e.SetSeverity(max(e.Severity, n.Sensor.Unread(&proto.Event{})))
+	}
 	e.ClassUID = proto.ClassUIDBaseEvent
 	e.Title = oneLine("Line of " + n.Source + " that cannot be read: " + reason)
-	e.Line = line(text, length, reason, maxUnparsed)
 	n.setTime(e)
+	n.keep(e, text, length, reason)
+}
+
+// keep makes e.Line of a line that cannot be carried as Raw.
+func (n *Normalizer) keep(e *proto.Event, text []byte, length int64, reason string) {
+	kept := text
+	if !n.Verbatim {
+		var found bool
+		if kept, found = secret.Bytes(text); found {
+			addTag(e, TagRedacted)
+			if length == int64(len(text)) {
+				redacted(e, text)
+			}
+		}
+	}
+	e.Line = line(kept, length, reason, maxUnparsed)
 }
 
 // Gap makes *e the event for bytes that were gone before they could be read.
-// Whatever *e held is dropped.
+// What *e held before is dropped.
 func (n *Normalizer) Gap(e *proto.Event, g proto.Gap, origin proto.Origin) {
 	// A line holds no newline, so no line can have this id.
 	n.begin(e, fmt.Appendf(nil, "\ngap %d-%d", g.From, g.To), origin)

@@ -7,94 +7,104 @@ import (
 	"github.com/openclaw-security/bus/proto"
 )
 
-// Bounds of an event that does not fit a message even without Raw.
+// Bounds of an event that does not fit a message even without Raw: an event is
+// cut by the first, and again by half of them, until it fits.
 const (
 	clipString = 256 // bytes of a string
 	clipList   = 16  // elements of a list
+	minClip    = 16  // bytes of a string: with these any event fits
 )
 
-// MinLimit is the smallest message size that [Oversize] is made for: an event
-// cut by it is never longer, whatever its strings hold.
-const MinLimit = 512 << 10
+// MaxAlert bounds the JSON form of an event of the alert class, in bytes: what
+// one record takes of the alerts' room does not depend on what an attacker makes a
+// sensor write.
+const MaxAlert = 64 << 10
 
 // Oversize makes an event whose JSON form is longer than limit bytes fit: the
 // normalized fields stay, and Line with the record's first 16 KiB takes the
-// place of Raw. Only if that is not enough, long strings and lists are cut
-// too, and the event is tagged.
-// The limit must be at least [MinLimit].
-func Oversize(e *proto.Event, limit int) {
+// place of Raw, whose hash is kept. Only if that is not enough, long strings and
+// lists are cut too, and the event is tagged.
+// The limit must be at least [MaxAlert].
+func (*Normalizer) Oversize(e *proto.Event, limit int) {
 	if len(e.Raw) > 0 {
 		reason := fmt.Sprintf("the event does not fit a message of %d bytes", limit)
+		if e.RawSHA256 == "" {
+			e.RawSHA256 = sha256Of(e.Raw)
+		}
 		e.Line = line(e.Raw, int64(len(e.Raw)), reason, maxUnparsed)
 		e.Raw = nil
 	}
-	if len(e.AppendJSON(nil)) > limit {
-		clip(e)
+	for size := clipString; size >= minClip && len(e.AppendJSON(nil)) > limit; size /= 2 {
+		clip(e, size)
 		addTag(e, TagClipped)
 	}
 }
 
-// clip cuts every string that a sensor's record can make long.
-func clip(e *proto.Event) {
-	clipStrings(&e.Host, &e.Source, &e.Kind, &e.Title, &e.Action)
+// clip cuts every string that a sensor's record can make long to size bytes, and Line
+// in proportion.
+func clip(e *proto.Event, size int) {
+	clipStrings(size, &e.Host, &e.Source, &e.Kind, &e.Title, &e.Action)
 	if r := e.Rule; r != nil {
-		clipStrings(&r.ID, &r.Name, &r.Category)
+		clipStrings(size, &r.ID, &r.Name, &r.Category)
 	}
 	e.MITRE = e.MITRE[:min(len(e.MITRE), clipList)]
 	for i := range e.MITRE {
 		t := &e.MITRE[i]
-		clipStrings(&t.TacticID, &t.Tactic, &t.ID, &t.Name)
+		clipStrings(size, &t.TacticID, &t.Tactic, &t.ID, &t.Name)
 	}
 	for _, p := range []*proto.Endpoint{e.Src, e.Dst} {
 		if p != nil {
-			clipStrings(&p.IP, &p.Hostname, &p.Path)
+			clipStrings(size, &p.IP, &p.Hostname, &p.Path)
 		}
 	}
 	if n := e.Network; n != nil {
-		clipStrings(&n.Transport, &n.AppProtocol, &n.Direction, &n.CommunityID, &n.FlowID, &n.State)
+		clipStrings(size, &n.Transport, &n.AppProtocol, &n.Direction, &n.CommunityID, &n.FlowID, &n.State)
 	}
 	if d := e.DNS; d != nil {
-		clipStrings(&d.Type, &d.RRType, &d.RCode)
-		d.Names, d.Answers = clipped(d.Names), clipped(d.Answers)
+		clipStrings(size, &d.Type, &d.RRType, &d.RCode)
+		d.Names, d.Answers = clipped(d.Names, size), clipped(d.Answers, size)
 	}
 	if h := e.HTTP; h != nil {
-		clipStrings(&h.Method, &h.Hostname, &h.Path, &h.UserAgent, &h.ContentType)
+		clipStrings(size, &h.Method, &h.Hostname, &h.Path, &h.UserAgent, &h.ContentType)
 	}
 	if t := e.TLS; t != nil {
-		clipStrings(&t.SNI, &t.Version, &t.JA3, &t.JA3S, &t.JA4, &t.Subject, &t.Issuer)
+		clipStrings(size, &t.SNI, &t.Version, &t.JA3, &t.JA3S, &t.JA4, &t.Subject, &t.Issuer)
 	}
 	if f := e.File; f != nil {
-		clipStrings(&f.Path, &f.SHA256, &f.Type)
+		clipStrings(size, &f.Path, &f.Access, &f.SHA256, &f.Type)
 	}
 	if p := e.Process; p != nil {
-		clipStrings(&p.Name, &p.Executable)
-		p.Args = clipped(p.Args)
+		clipStrings(size, &p.Name, &p.Executable)
+		p.Args = clipped(p.Args, size)
 	}
 	if c := e.Container; c != nil {
-		clipStrings(&c.ID, &c.Name, &c.Image)
+		clipStrings(size, &c.ID, &c.Name, &c.Image)
 	}
-	e.Tags = clipped(e.Tags)
-	if e.Line != nil {
+	e.Tags = clipped(e.Tags, size)
+	if l := e.Line; l != nil {
+		kept := maxUnparsed / clipString * size
+		clipStrings(size, &l.Reason)
+		clipStrings(kept, &l.Text)
 		// Of a line with malformed UTF-8, four times as much may have been kept.
-		e.Line.Base64 = e.Line.Base64[:min(len(e.Line.Base64), maxUnparsed/3*4)]
+		l.Base64 = l.Base64[:min(len(l.Base64), kept/3*4)]
 	}
 }
 
-func clipped(list []string) []string {
+func clipped(list []string, size int) []string {
 	list = list[:min(len(list), clipList)]
 	for i := range list {
-		clipStrings(&list[i])
+		clipStrings(size, &list[i])
 	}
 	return list
 }
 
-// clipStrings cuts strings to clipString bytes, never within a character.
-func clipStrings(strings ...*string) {
+// clipStrings cuts strings to size bytes, never within a character.
+func clipStrings(size int, strings ...*string) {
 	for _, s := range strings {
-		if len(*s) <= clipString {
+		if len(*s) <= size {
 			continue
 		}
-		end := clipString
+		end := size
 		for end > 0 && !utf8.RuneStart((*s)[end]) {
 			end--
 		}

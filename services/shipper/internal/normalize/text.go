@@ -78,3 +78,19 @@ func HostPort(p *proto.Endpoint) string {
 	}
 	return string(strconv.AppendInt(append(out, ':'), int64(p.Port), 10))
 }
+
+// URLPath drops the query string, which often carries secrets, and what a
+// request to a proxy has in front of the path: scheme, credentials and host.
+func URLPath(url string) string {
+	if i := strings.IndexAny(url, "?#"); i >= 0 {
+		url = url[:i]
+	}
+	if i := strings.Index(url, "://"); i > 0 && !strings.Contains(url[:i], "/") {
+		url = url[i+len("://"):]
+		if i := strings.IndexByte(url, '/'); i >= 0 {
+			return url[i:]
+		}
+		return "/"
+	}
+	return url
+}

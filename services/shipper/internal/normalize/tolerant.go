@@ -42,10 +42,6 @@ func (n *Normalizer) decodeTolerantly(e *proto.Event, record []byte) {
 	if !value.IsValid(jsontext.AllowDuplicateNames(true)) {
 		addTag(e, TagMalformedUTF8)
 	}
-	if at := malformed(record); at >= 0 {
-		reason := fmt.Sprintf("malformed UTF-8 at byte %d", at)
-		e.Line = line(record, int64(len(record)), reason, maxMalformed)
-	}
 }
 
 // malformed returns where the first byte that is not UTF-8 stands, or -1.

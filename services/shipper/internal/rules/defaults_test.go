@@ -13,10 +13,10 @@ import (
 	"github.com/openclaw-security/bus/proto"
 	defaults "github.com/openclaw-security/bus/rules"
 	"github.com/openclaw-security/bus/services/shipper/internal/normalize"
-	"github.com/openclaw-security/bus/services/shipper/internal/normalize/normalizetest"
 	"github.com/openclaw-security/bus/services/shipper/internal/normalize/suricata"
 	"github.com/openclaw-security/bus/services/shipper/internal/normalize/tracee"
 	"github.com/openclaw-security/bus/services/shipper/internal/rules"
+	"github.com/openclaw-security/bus/services/testing/normalizetest"
 )
 
 func shipped(t testing.TB) *rules.Engine {
@@ -46,6 +46,10 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 }
 
+func newNormalizer(source string, sensor normalize.Sensor) *normalize.Normalizer {
+	return &normalize.Normalizer{Host: normalizetest.Host, Source: source, Sensor: sensor, Now: normalizetest.Now}
+}
+
 // What the shipped rules make of the recordings, and that they leave the rest
 // alone: a rule that fires on everyday work is noise.
 func TestShippedRulesOnRecordings(t *testing.T) {
@@ -55,10 +59,10 @@ func TestShippedRulesOnRecordings(t *testing.T) {
 		sensor     *normalize.Normalizer
 		lines      int
 	}{
-		{"suricata-7", root + "suricata/testdata/suricata-7.eve.json", normalizetest.New("suricata", suricata.Sensor{}), 44},
-		{"suricata-8", root + "suricata/testdata/suricata-8.eve.json", normalizetest.New("suricata", suricata.Sensor{}), 46},
-		{"tracee-0.24", root + "tracee/testdata/tracee-0.24.events.json", normalizetest.New("tracee", tracee.Sensor{}), 53},
-		{"tracee-v1beta1", root + "tracee/testdata/tracee-v1beta1.events.json", normalizetest.New("tracee", tracee.Sensor{}), 28},
+		{"suricata-7", root + "suricata/testdata/suricata-7.eve.json", newNormalizer("suricata", suricata.Sensor{}), 44},
+		{"suricata-8", root + "suricata/testdata/suricata-8.eve.json", newNormalizer("suricata", suricata.Sensor{}), 46},
+		{"tracee-0.24", root + "tracee/testdata/tracee-0.24.events.json", newNormalizer("tracee", tracee.Sensor{}), 53},
+		{"tracee-v1beta1", root + "tracee/testdata/tracee-v1beta1.events.json", newNormalizer("tracee", tracee.Sensor{}), 28},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			capture, err := os.Open(test.file)
@@ -84,8 +88,8 @@ func TestShippedRulesOnRecordings(t *testing.T) {
 // On other recordings no condition fails.
 func TestShippedRulesOnCorpus(t *testing.T) {
 	for sensor, n := range map[string]*normalize.Normalizer{
-		"suricata/*.json*": normalizetest.New("suricata", suricata.Sensor{}),
-		"tracee/*.jsonl":   normalizetest.New("tracee", tracee.Sensor{}),
+		"suricata/*.json*": newNormalizer("suricata", suricata.Sensor{}),
+		"tracee/*.jsonl":   newNormalizer("tracee", tracee.Sensor{}),
 	} {
 		for _, file := range normalizetest.Corpus(t, sensor) {
 			g := shipped(t)
@@ -203,6 +207,73 @@ func TestShippedExecRules(t *testing.T) {
 	}
 }
 
+// What the gateway's docker program does to Docker's socket is its work; what it is
+// asked for is not always.
+func TestShippedDockerRules(t *testing.T) {
+	gateway := &proto.Container{ID: "d49e6a797072", Name: "openclaw-openclaw-gateway-1", Image: "ghcr.io/openclaw/openclaw:2026.9.4"}
+	for _, test := range []struct {
+		name, executable string
+		container        *proto.Container
+		want             string
+	}{
+		{"the gateway's docker", "/usr/bin/docker", gateway, "sandbox-docker info"},
+		{"under another name", "/usr/bin/docker", &proto.Container{ID: "1", Name: "claw", Image: "openclaw:local"}, "sandbox-docker info"},
+		{"curl in the gateway", "/usr/bin/curl", gateway, ""},
+		{"docker in another container", "/usr/bin/docker", &proto.Container{ID: "2", Name: "web-1", Image: "node:24"}, ""},
+		{"an image that begins alike", "/usr/bin/docker", &proto.Container{ID: "3", Name: "x", Image: "openclaw-security/x:1"}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e := proto.Event{
+				Kind: "docker_abuse", Source: "tracee", Severity: proto.SeverityMedium, Title: "Docker socket abuse detected",
+				Process: &proto.Process{Name: filepath.Base(test.executable), Executable: test.executable}, Container: test.container,
+			}
+			if got := try(t, &e); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+	const escape = "docker-escape high"
+	for argv, want := range map[string]string{
+		"docker run -it -v /:/host alpine chroot /host":                                                            escape,
+		"docker run --privileged alpine":                                                                           escape,
+		"/usr/bin/docker create --pid host alpine":                                                                 escape,
+		"docker run --mount type=bind,source=/,target=/host alpine":                                                escape,
+		"docker run -v /var/run/docker.sock:/var/run/docker.sock docker ps":                                        escape,
+		"docker stop security-suricata":                                                                            escape,
+		"docker create --name openclaw-sbx-1 --network none --read-only --cap-drop ALL -v /srv/w:/workspace image": "",
+		"docker exec openclaw-sbx-1 sh -lc ls":                                                                     "",
+		"docker rm -f openclaw-sbx-1":                                                                              "",
+		"docker ps":                                                                                                "",
+	} {
+		e := proto.Event{
+			Kind: "sched_process_exec", Source: "tracee", Title: "exec: " + argv,
+			Process: &proto.Process{Name: "docker", Args: strings.Fields(argv)}, Container: gateway,
+		}
+		if got := try(t, &e); got != want {
+			t.Errorf("%s: got %q, want %q", argv, got, want)
+		}
+	}
+}
+
+// Without a container, what Tracee's policy for native installations reports is the agent's.
+func TestShippedRulesOnNativeInstallations(t *testing.T) {
+	for raw, want := range map[string]string{
+		`{"matchedPolicies":["openclaw-native-agent"]}`:      "package-manager medium",
+		`{"policies":{"matched":["openclaw-native-agent"]}}`: "package-manager medium",
+		`{"matchedPolicies":["openclaw-native-files"]}`:      "",
+		`{"matchedPolicies":["other"]}`:                      "",
+		`{}`:                                                 "",
+	} {
+		e := proto.Event{
+			Kind: "sched_process_exec", Source: "tracee", Title: "exec: npm install x",
+			Process: &proto.Process{Name: "npm", Args: []string{"npm", "install", "x"}}, Raw: []byte(raw),
+		}
+		if got := try(t, &e); got != want {
+			t.Errorf("%s: got %q, want %q", raw, got, want)
+		}
+	}
+}
+
 func TestShippedSecretsRule(t *testing.T) {
 	const alarm = "openclaw-secrets high"
 	for _, test := range []struct {
@@ -221,6 +292,16 @@ func TestShippedSecretsRule(t *testing.T) {
 		{"a thread of it", "openat", "/home/node/.openclaw/.env", "/usr/local/bin/node", "libuv-worker", ""},
 		{"a thread, executable not told", "openat", "/home/node/.openclaw/.env", "", "libuv-worker", ""},
 		{"its title, executable not told", "openat", "/home/node/.openclaw/.env", "", "openclaw-gatewa", ""},
+		{"the state database", "security_file_open", "/home/node/.openclaw/state/openclaw.sqlite", "/usr/bin/sqlite3", "sqlite3", alarm},
+		{"its log", "security_file_open", "/home/node/.openclaw/state/openclaw.sqlite-wal", "/usr/bin/cp", "cp", alarm},
+		{"keys of models", "security_file_open", "/data/.openclaw/agents/main/agent/openclaw-agent.sqlite", "/usr/bin/python3.12", "python3", alarm},
+		{"secrets file", "security_file_open", "/root/.openclaw/secrets.json", "/usr/bin/base64", "base64", alarm},
+		{"identity", "security_file_open", "/home/me/.openclaw-work/identity/device.json", "/usr/bin/cat", "cat", alarm},
+		{"key of OAuth profiles", "security_file_open", "/home/node/.config/openclaw/key", "/usr/bin/cat", "cat", alarm},
+		{"former name", "security_file_open", "/home/me/.clawdbot/clawdbot.json", "/usr/bin/cat", "cat", alarm},
+		{"Codex in its home", "security_file_open", "/home/node/.openclaw/agents/main/agent/codex-home/auth.json", "/usr/local/lib/node_modules/@openai/codex/bin/codex", "codex", ""},
+		{"Codex elsewhere", "security_file_open", "/home/node/.openclaw/agents/main/agent/auth-profiles.json", "/usr/local/bin/codex", "codex", alarm},
+		{"another in Codex's home", "security_file_open", "/home/node/.openclaw/agents/main/agent/codex-home/auth.json", "/usr/bin/cat", "cat", alarm},
 		{"sessions are no secrets of OpenClaw's", "openat", "/home/node/.openclaw/agents/main/sessions/x.jsonl", "/usr/bin/cat", "cat", ""},
 		{"workspace", "openat", "/home/node/.openclaw/workspace/.env", "/usr/bin/cat", "cat", ""},
 		{"elsewhere", "openat", "/srv/home/node/.openclaw/.env", "/usr/bin/cat", "cat", ""},
@@ -231,6 +312,73 @@ func TestShippedSecretsRule(t *testing.T) {
 				Kind: test.kind, Source: "tracee", Title: test.kind + " " + test.path,
 				File:    &proto.File{Path: test.path},
 				Process: &proto.Process{Name: test.process, Executable: test.executable},
+			}
+			if got := try(t, &e); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestShippedOwnerSecretsRule(t *testing.T) {
+	const alarm = "owner-secrets high"
+	for _, test := range []struct{ name, path, executable, want string }{
+		{"SSH key", "/root/.ssh/id_ed25519", "/usr/bin/cat", alarm},
+		{"SSH key by OpenClaw", "/home/node/.ssh/id_rsa", "/usr/local/bin/node", alarm},
+		{"SSH key by ssh", "/home/node/.ssh/id_rsa", "/usr/bin/ssh", ""},
+		{"SSH key by git", "/home/node/.ssh/id_rsa", "/usr/bin/git", ""},
+		{"public key", "/home/node/.ssh/id_rsa.pub", "/usr/bin/cat", ""},
+		{"known hosts", "/home/node/.ssh/known_hosts", "/usr/bin/cat", ""},
+		{"AWS", "/home/node/.aws/credentials", "/usr/bin/python3.11", alarm},
+		{"AWS by its program", "/home/node/.aws/credentials", "/usr/local/aws-cli/v2/current/bin/aws", ""},
+		{"region of AWS", "/home/node/.aws/config", "/usr/bin/cat", ""},
+		{"Google Cloud", "/home/node/.config/gcloud/application_default_credentials.json", "/usr/bin/cat", alarm},
+		{"Claude's subscription", "/home/node/.claude/.credentials.json", "/usr/bin/cat", alarm},
+		{"Claude itself", "/home/node/.claude/.credentials.json", "/home/node/.local/bin/claude", ""},
+		{"passwords", "/etc/shadow", "/usr/bin/cat", alarm},
+		{"passwords by BusyBox", "/etc/shadow", "/bin/busybox", alarm},
+		{"passwords by useradd", "/etc/shadow", "/usr/sbin/useradd", ""},
+		{"environment", "/proc/1/environ", "/usr/bin/tr", alarm},
+		{"environment by ps", "/proc/1/environ", "/usr/bin/ps", ""},
+		{"users", "/etc/passwd", "/usr/bin/cat", ""},
+		{"no home", "/srv/x/.ssh/id_rsa", "/usr/bin/cat", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e := proto.Event{
+				Kind: "security_file_open", Source: "tracee", Title: "security_file_open " + test.path,
+				File:    &proto.File{Path: test.path, Access: "read"},
+				Process: &proto.Process{Name: filepath.Base(test.executable), Executable: test.executable},
+			}
+			if got := try(t, &e); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestShippedInstructionRules(t *testing.T) {
+	const memory, skill = "memory-changed medium", "skill-changed medium"
+	for _, test := range []struct{ name, kind, path, access, executable, want string }{
+		{"soul", "security_file_open", "/home/node/.openclaw/workspace/SOUL.md", "write", "/usr/bin/bash", memory},
+		{"memory in a sandbox", "openat", "/workspace/MEMORY.md", "write", "/usr/bin/bash", memory},
+		{"instructions moved there", "security_inode_rename", "/home/node/.openclaw/workspace-work/AGENTS.md", "write", "/usr/bin/mv", memory},
+		{"heartbeat of a native user", "security_file_open", "/home/me/.openclaw/workspace/HEARTBEAT.md", "write", "/usr/bin/python3.12", memory},
+		{"owner's notes", "security_file_open", "/data/.openclaw/workspace/USER.md", "write", "/usr/bin/sed", memory},
+		{"a skill", "security_file_open", "/home/node/.openclaw/skills/weather/SKILL.md", "write", "/usr/bin/git", skill},
+		{"a skill in a sandbox", "security_file_open", "/workspace/skills/weather/run.sh", "write", "/usr/bin/curl", skill},
+		{"read only", "security_file_open", "/home/node/.openclaw/workspace/SOUL.md", "read", "/usr/bin/cat", ""},
+		{"access not told", "security_file_open", "/home/node/.openclaw/workspace/SOUL.md", "", "/usr/bin/cat", ""},
+		{"OpenClaw itself", "security_file_open", "/home/node/.openclaw/workspace/MEMORY.md", "write", "/usr/local/bin/node", ""},
+		{"Claude's own memory", "security_file_open", "/home/me/.claude/projects/x/memory/MEMORY.md", "write", "/home/me/.local/bin/claude", ""},
+		{"a project's instructions", "security_file_open", "/home/me/src/project/AGENTS.md", "write", "/usr/bin/vim", ""},
+		{"a note", "security_file_open", "/home/node/.openclaw/workspace/notes.md", "write", "/usr/bin/bash", ""},
+		{"a skill read", "security_file_open", "/home/node/.openclaw/skills/weather/SKILL.md", "read", "/usr/bin/cat", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e := proto.Event{
+				Kind: test.kind, Source: "tracee", Title: test.kind + " " + test.path,
+				File:    &proto.File{Path: test.path, Access: test.access},
+				Process: &proto.Process{Name: filepath.Base(test.executable), Executable: test.executable},
 			}
 			if got := try(t, &e); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
@@ -250,6 +398,9 @@ func TestShippedLLMRule(t *testing.T) {
 		{"tls", "bedrock-runtime.us-east-1.amazonaws.com", alarm},
 		{"tls", "mine.openai.azure.com", alarm},
 		{"tls", "openrouter.ai", alarm},
+		{"tls", "chatgpt.com", alarm},
+		{"quic", "api.business.githubcopilot.com", alarm},
+		{"tls", "dashscope-intl.aliyuncs.com", alarm},
 		{"tls", "console.anthropic.com", ""},
 		{"tls", "api.anthropic.com.example.net", ""},
 		{"tls", "xapi.anthropic.com", ""},
@@ -269,7 +420,7 @@ func TestShippedLLMRule(t *testing.T) {
 
 func TestTryOfOverlongLine(t *testing.T) {
 	capture := strings.NewReader("{}\n" + strings.Repeat("x", 2<<20))
-	lines, err := shipped(t).Try(normalizetest.New("suricata", suricata.Sensor{}), capture, func(*rules.Change) error { return nil })
+	lines, err := shipped(t).Try(newNormalizer("suricata", suricata.Sensor{}), capture, func(*rules.Change) error { return nil })
 	if lines != 1 || err == nil || !strings.Contains(err.Error(), "line 2 is longer than 1048576 bytes") {
 		t.Errorf("%d lines, %v", lines, err)
 	}

@@ -87,10 +87,10 @@ func (r *rule) validate(f *yamlfile.File, n yamlfile.Node) {
 		f.Faultf(n, "both raises and lowers")
 	}
 	ours := func(kind string) bool {
-		return kind == proto.KindGap || kind == proto.KindUnparsed || kind == proto.KindSensor
+		return kind == proto.KindGap || kind == proto.KindUnparsed || kind == proto.KindSensor || kind == proto.KindFlood
 	}
 	if r.drop != nil && slices.ContainsFunc(r.kinds, ours) {
-		f.Faultf(n, "drops %s, %s or %s events, in which the shipper accounts for what it could not read and the sensor could not see", proto.KindGap, proto.KindUnparsed, proto.KindSensor)
+		f.Faultf(n, "drops %s, %s, %s or %s events, in which the shipper accounts for what it could not read, the sensor could not see, or it made events", proto.KindGap, proto.KindUnparsed, proto.KindSensor, proto.KindFlood)
 	}
 }
 

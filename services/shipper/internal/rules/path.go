@@ -33,7 +33,7 @@ func checkPath(path expr.Path) error {
 			way += "[…]"
 			continue
 		case step == expr.Index:
-			return fmt.Errorf("%s is no list", way)
+			return fmt.Errorf("%s is not a list", way)
 		case isList:
 			return fmt.Errorf("%s is a list: write %s[0].%s, or %s[*].%s for all", way, way, step, way, step)
 		}

@@ -210,7 +210,7 @@ func TestFaults(t *testing.T) {
 		}},
 		{"both ways", one("raise: high", "lower: low"), []string{`rules.yaml:2:5: rules[0]: both raises and lowers`}},
 		{"what the shipper accounts for", "rules:\n- {name: r, kinds: [gap], drop: high}\n", []string{
-			`rules.yaml:2:4: rules[0]: drops gap, unparsed or sensor events, in which the shipper accounts for what it could not read and the sensor could not see`,
+			`rules.yaml:2:4: rules[0]: drops gap, unparsed, sensor or flood events, in which the shipper accounts for what it could not read, the sensor could not see, or it made events`,
 		}},
 		{"title of several lines", one("title: \"a\\nb\""), []string{`rules.yaml:4:12: rules[0].title: must be a line of printable characters`}},
 		{"title too long", one("title: " + strings.Repeat("x", 201)), []string{`rules.yaml:4:12: rules[0].title: is longer than 200 characters`}},
@@ -221,7 +221,7 @@ func TestFaults(t *testing.T) {
 		{"field of a list", one("when: $.mitre.id == null", "raise: low"), []string{
 			`rules.yaml:4:11: rules[0].when: $.mitre is a list: write $.mitre[0].id, or $.mitre[*].id for all`,
 		}},
-		{"index of a text", one("when: $.title[0] == null", "raise: low"), []string{`rules.yaml:4:11: rules[0].when: $.title is no list`}},
+		{"index of a text", one("when: $.title[0] == null", "raise: low"), []string{`rules.yaml:4:11: rules[0].when: $.title is not a list`}},
 		{"field of a text", one("when: $.title.x == null", "raise: low"), []string{`rules.yaml:4:11: rules[0].when: no event has a field $.title.x`}},
 		{"nested field", one("when: $.mitre[0].idd == null", "raise: low"), []string{`rules.yaml:4:11: rules[0].when: no event has a field $.mitre[…].idd`}},
 		{"rules are no list", "rules: {}\n", []string{`rules.yaml:1:8: rules: must be a list, not a mapping`}},

@@ -1,3 +1,23 @@
+// Package telegram is the [sink.Chat] that sends to a chat on Telegram, by the
+// Bot API (https://core.telegram.org/bots/api).
+//
+//	Batch ─▶ package message ─▶ entities ─▶ Message, stored by the caller
+//	                                                   │
+//	Receipt or *sink.Error ◀─ classify ◀─ reply ◀─ POST ◀─ may repeat? place?
+//
+// # Text
+//
+// Messages have no parse_mode: the text is plain, and what is bold or monospaced
+// is given by entities with offsets in UTF-16 code units, so that no character
+// has a meaning. A message is at most 4096 UTF-16 code units long.
+//
+// # Requests
+//
+// The Bot API has no idempotency key. Whether a failed request may have been
+// accepted decides what the caller does next, so each failure has a
+// [sink.Class]; classify.go has the table. The token is part of the URL and is
+// kept out of every error. Requests go through the proxy that HTTPS_PROXY and
+// NO_PROXY name, because in some countries Telegram cannot be reached otherwise.
 package telegram
 
 import (
@@ -12,6 +32,7 @@ import (
 	"time"
 
 	"github.com/openclaw-security/bus/services/internal/config"
+	"github.com/openclaw-security/bus/services/notifier/internal/message"
 	"github.com/openclaw-security/bus/services/notifier/internal/sink"
 )
 
@@ -32,7 +53,7 @@ type Config struct {
 	Chat  string        // a numeric id, or @name of a public channel or group
 	// Thread is the topic of a forum to write to; 0 or 1 is the General topic.
 	Thread int64
-	// PerMinute is the most requests in any 60 seconds, 1 or more. In anything
+	// PerMinute is the max number of requests in any 60 seconds, 1 or more. In anything
 	// but a private chat it is at most 20.
 	PerMinute int
 	// API is the URL of the Bot API server; empty means [DefaultAPI].
@@ -41,7 +62,7 @@ type Config struct {
 	Zone *time.Location
 	// Buttons, if set, gives the buttons below a message about b. It must give
 	// the same for equal batches.
-	Buttons func(b sink.Batch) [][]Button
+	Buttons func(b sink.Batch) [][]sink.Button
 	// Others are tokens of other programs' bots, such as OpenClaw's own;
 	// [Chat.Check] finds out whether this is one of them.
 	Others []config.Secret
@@ -49,8 +70,9 @@ type Config struct {
 
 // Chat is one chat on Telegram. It is safe for concurrent use.
 type Chat struct {
-	cfg    Config
-	client *client
+	cfg     Config
+	address string
+	client  *client
 }
 
 var _ sink.Chat = (*Chat)(nil)
@@ -67,6 +89,7 @@ func New(cfg Config) (*Chat, error) {
 		cfg.API = DefaultAPI
 	}
 	cfg.API = strings.TrimRight(cfg.API, "/")
+	address := fmt.Sprintf("%s:%d", cfg.Chat, cfg.Thread)
 	if cfg.Thread == 1 {
 		cfg.Thread = 0 // the General topic is not addressed by its id
 	}
@@ -87,11 +110,14 @@ func New(cfg Config) (*Chat, error) {
 	if err != nil || api.Scheme != "http" && api.Scheme != "https" || api.Host == "" || api.User != nil || api.RawQuery != "" || api.Fragment != "" {
 		return nil, errors.New("the URL of the Bot API server is not http:// or https:// with a host")
 	}
-	return &Chat{cfg: cfg, client: newClient(cfg.API, cfg.Token)}, nil
+	return &Chat{cfg: cfg, address: address, client: newClient(cfg.API, cfg.Token)}, nil
 }
 
 // Name is the sink's name.
 func (c *Chat) Name() string { return c.cfg.Name }
+
+// Address is the configured chat and topic.
+func (c *Chat) Address() string { return c.address }
 
 // Limits bound the requests: what is configured, within what Telegram bears.
 func (c *Chat) Limits() sink.Limits {
@@ -127,7 +153,7 @@ func (s *stored) markRepeat() {
 	}
 }
 
-// Send makes one attempt to send m and waits for the answer, 90 seconds at most:
+// Send makes one attempt to send m and waits for the response, 90 seconds at most:
 // the server itself may hold a request for a minute, and giving up sooner makes
 // repetitions. The error is always a [*sink.Error]; it wraps ctx's error if that
 // was why.
@@ -148,9 +174,9 @@ func (c *Chat) Send(ctx context.Context, m sink.Message, where sink.Place, mayRe
 		Silent:   s.Silent,
 		Markup:   s.Markup,
 	}
-	var sent message
+	var sent sentMessage
 	if err := c.client.call(ctx, "sendMessage", params, &sent); err != nil {
-		return sink.Receipt{}, classify(err, attempt{thread: params.ThreadID != 0, last: s.Level == lastLevel})
+		return sink.Receipt{}, classify(err, attempt{thread: params.ThreadID != 0, last: s.Level == int(message.LastLevel)})
 	}
 	receipt := sink.Receipt{Chat: params.ChatID, MessageID: strconv.FormatInt(sent.ID, 10)}
 	if sent.Chat.ID != 0 {
@@ -169,7 +195,7 @@ func (c *Chat) Edit(ctx context.Context, r sink.Receipt, m sink.Message) error {
 	}
 	id, err := strconv.ParseInt(r.MessageID, 10, 64)
 	if err != nil {
-		return &sink.Error{Class: sink.Refused, Err: fmt.Errorf("the message id %.40q is no number", r.MessageID)}
+		return &sink.Error{Class: sink.Refused, Err: fmt.Errorf("the message id %.40q is not a number", r.MessageID)}
 	}
 	params := messageParams{
 		ChatID:    r.Chat,
@@ -180,11 +206,11 @@ func (c *Chat) Edit(ctx context.Context, r sink.Receipt, m sink.Message) error {
 		Markup:    s.Markup,
 	}
 	err = c.client.call(ctx, "editMessageText", params, nil)
-	var answer *apiError
-	if err == nil || errors.As(err, &answer) && answer.says("message is not modified") {
+	var refused *apiError
+	if err == nil || errors.As(err, &refused) && refused.says("message is not modified") {
 		return nil
 	}
-	return classify(err, attempt{last: s.Level == lastLevel})
+	return classify(err, attempt{last: s.Level == int(message.LastLevel)})
 }
 
 func (c *Chat) chatID(where sink.Place) string {

@@ -12,7 +12,7 @@ import (
 // maxRetryAfter bounds what a server can ask for: a flood wait is at most a day.
 const maxRetryAfter = 24 * time.Hour
 
-// attempt is what the meaning of an answer depends on.
+// attempt is what the meaning of a response depends on.
 type attempt struct {
 	thread bool // the message was for a topic
 	last   bool // it was of the last level
@@ -21,39 +21,40 @@ type attempt struct {
 // classify says what a failed request means for the message:
 //
 //	nothing written: dial, TLS, proxy; redirected      NotSent
-//	broken off after that, no answer, not the API's    Ambiguous
+//	broken off after that, no response, not the API's  Ambiguous
 //	429                                                NotSent, with RetryAfter
 //	5xx                                                Ambiguous
 //	400 with migrate_to_chat_id                        Moved
 //	400 topic gone or closed                           NoThread; Broken if no topic was asked for
 //	400 chat not found, no right to write              Broken
 //	400 about the text, its entities or its buttons    Refused
-//	400 about anything else                            Refused; Broken at the last level
+//	400 about anything else                            Unclear; Broken at the last level
 //	401, 403, 404                                      Broken
 //	409                                                NotSent
 //	413                                                Refused
 //	any other 4xx                                      Broken
 //
 // A message of the last level is plain ASCII, so that what is refused then is
-// not the message. Broken loses nothing; Refused would give up alert after alert
-// for a reason that this table does not know yet. The descriptions are those of
+// not the message. Broken and Unclear lose nothing: the plan goes back to its fullest
+// form and waits. So the list of descriptions need not be complete; Refused would give
+// up alert after alert for a reason that it does not hold. The descriptions are those of
 // https://github.com/tdlib/telegram-bot-api.
 func classify(err error, a attempt) *sink.Error {
-	var answer *apiError
-	if !errors.As(err, &answer) {
+	var refused *apiError
+	if !errors.As(err, &refused) {
 		class := sink.NotSent
 		if broken := new(transportError); errors.As(err, &broken) && broken.written {
 			class = sink.Ambiguous
 		}
 		return &sink.Error{Class: class, Err: err}
 	}
-	failed := &sink.Error{Class: classOf(answer, a), RetryAfter: answer.wait(), Err: answer}
+	failed := &sink.Error{Class: classOf(refused, a), RetryAfter: refused.wait(), Err: refused}
 	switch failed.Class {
 	case sink.Moved:
-		failed.MovedTo = strconv.FormatInt(answer.migrateTo, 10)
+		failed.MovedTo = strconv.FormatInt(refused.migrateTo, 10)
 	case sink.Broken:
-		if advice := adviceOn(answer); advice != "" {
-			failed.Err = fmt.Errorf("%w; %s", answer, advice)
+		if advice := adviceOn(refused); advice != "" {
+			failed.Err = fmt.Errorf("%w; %s", refused, advice)
 		}
 	}
 	return failed
@@ -80,17 +81,19 @@ func classOf(e *apiError, a attempt) sink.Class {
 		return sink.Broken
 	case e.cannotWrite():
 		return sink.Broken
-	case e.aboutText() || !a.last:
+	case e.aboutText():
 		return sink.Refused
+	case !a.last:
+		return sink.Unclear
 	}
 	return sink.Broken
 }
 
 // cannotWrite reports whether it is about the chat, or the bot's rights in it.
 func (e *apiError) cannotWrite() bool {
-	return e.says("chat not found", "chat_id", "chat is deactivated", "upgraded to a supergroup",
+	return e.says("chat not found", "chat_id", "deactivated", "upgraded to a supergroup",
 		"not enough rights", "no rights", "administrator rights", "_forbidden", "chat_restricted", "chat_admin_required",
-		"peer_id_invalid", "channel_private", "user_is_blocked", "user not found", "user is deactivated", "not a member", "bot was")
+		"peer_id_invalid", "channel_private", "user_is_blocked", "user not found", "not a member", "bot was")
 }
 
 // aboutText reports whether it is about what the message says or looks like.

@@ -23,7 +23,7 @@ const (
 	// requestTimeout is longer than the 60 seconds for which the server may hold
 	// back a request that came too soon, and then accept it.
 	requestTimeout = 90 * time.Second
-	maxAnswer      = 1 << 20 // bytes
+	maxResponse    = 1 << 20 // bytes
 	maxErrorRunes  = 300     // of what a server or a library says
 )
 
@@ -57,7 +57,7 @@ func newClient(api string, token config.Secret) *client {
 	}
 }
 
-// apiError is an answer of the Bot API that says no.
+// apiError is a response of the Bot API that reports an error.
 type apiError struct {
 	method      string
 	code        int
@@ -81,7 +81,7 @@ func (e *apiError) says(phrases ...string) bool {
 	return false
 }
 
-// transportError is a request without a usable answer.
+// transportError is a request without a usable response.
 type transportError struct {
 	method  string
 	written bool   // the server may have the request
@@ -93,7 +93,7 @@ func (e *transportError) Error() string { return e.method + ": " + e.text }
 
 func (e *transportError) Unwrap() error { return e.cause }
 
-// call makes one request and puts the answer's result into result, unless that
+// call makes one request and puts the response's result into result, unless that
 // is nil. The error is an [*apiError] or a [*transportError].
 func (c *client) call(ctx context.Context, method string, params, result any) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
@@ -118,20 +118,20 @@ func (c *client) call(ctx context.Context, method string, params, result any) er
 		return c.broke(ctx, method, written.Load(), err)
 	}
 	defer response.Body.Close()
-	content, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	content, err := io.ReadAll(io.LimitReader(response.Body, maxResponse+1))
 	switch {
 	case err != nil:
-		return c.broke(ctx, method, true, fmt.Errorf("reading the answer: %w", err))
-	case len(content) > maxAnswer:
-		return c.broke(ctx, method, true, fmt.Errorf("the answer is larger than %d bytes", maxAnswer))
+		return c.broke(ctx, method, true, fmt.Errorf("reading the response: %w", err))
+	case len(content) > maxResponse:
+		return c.broke(ctx, method, true, fmt.Errorf("the response is larger than %d bytes", maxResponse))
 	case response.StatusCode/100 == 3:
 		return c.broke(ctx, method, false, fmt.Errorf("redirected by status %d, which the Bot API never does", response.StatusCode))
 	}
-	return c.answer(method, response.StatusCode, content, result)
+	return c.response(method, response.StatusCode, content, result)
 }
 
-// answer reads what the server said.
-func (c *client) answer(method string, status int, content []byte, result any) error {
+// response reads what the server said.
+func (c *client) response(method string, status int, content []byte, result any) error {
 	var a struct {
 		OK          *bool           `json:"ok"`
 		Result      json.RawMessage `json:"result"`
@@ -166,7 +166,7 @@ func (c *client) answer(method string, status int, content []byte, result any) e
 	return nil
 }
 
-// broke is the error of a request that got no answer.
+// broke is the error of a request that got no response.
 func (c *client) broke(ctx context.Context, method string, written bool, err error) error {
 	if wrapped := new(url.Error); errors.As(err, &wrapped) {
 		err = wrapped.Err // without the URL

@@ -10,7 +10,7 @@ import (
 )
 
 // Probe asks for the bot, the chat and the bot's rights in it. It returns nil if
-// the chat would take a message, an error of class Broken that tells the owner
+// the chat would accept a message, an error of class Broken that tells the owner
 // what to do if it would not, and one of class NotSent if nobody can say now.
 // Whether the topic is there does not matter: Send finds a way around it.
 func (c *Chat) Probe(ctx context.Context, where sink.Place) error {

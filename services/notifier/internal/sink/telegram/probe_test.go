@@ -6,9 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/openclaw-security/bus/services/internal/check"
 	"github.com/openclaw-security/bus/services/internal/config"
-	"github.com/openclaw-security/bus/services/internal/telegramtest"
 	"github.com/openclaw-security/bus/services/notifier/internal/sink"
+	"github.com/openclaw-security/bus/services/testing/telegramtest"
 )
 
 func TestProbe(t *testing.T) {
@@ -91,14 +92,14 @@ func TestCheck(t *testing.T) {
 		cfg    telegramtest.Config
 		change func(*Config)
 		script string
-		want   []Finding // with a part of the text
+		want   []check.Finding // with a part of the text
 	}{
 		{
 			"all well",
 			telegramtest.Config{},
 			func(cfg *Config) { cfg.Others = []config.Secret{config.NewSecret("1:other"), {}} },
 			"",
-			[]Finding{{"token", Good, "@openclaw_alerts_bot"}, {"separate bot", Good, ""}, {"chat", Good, "private"}, {"rights", Good, ""}, {"rate", Good, "60"}},
+			[]check.Finding{{Subject: "token", State: check.Good, Text: "@openclaw_alerts_bot"}, {Subject: "separate bot", State: check.Good, Text: ""}, {Subject: "chat", State: check.Good, Text: "private"}, {Subject: "rights", State: check.Good, Text: ""}, {Subject: "rate", State: check.Good, Text: "60"}},
 		},
 		{
 			"OpenClaw's own bot",
@@ -107,25 +108,25 @@ func TestCheck(t *testing.T) {
 				cfg.Others = []config.Secret{config.NewSecret(strings.Split(telegramtest.Token, ":")[0] + ":replaced")}
 			},
 			"",
-			[]Finding{{"token", Good, ""}, {"separate bot", Fault, "@BotFather"}, {"webhook", Warning, "gateway.example"}, {"chat", Good, ""}, {"rights", Good, ""}, {"rate", Good, ""}},
+			[]check.Finding{{Subject: "token", State: check.Good, Text: ""}, {Subject: "separate bot", State: check.Fault, Text: "@BotFather"}, {Subject: "webhook", State: check.Warning, Text: "gateway.example"}, {Subject: "chat", State: check.Good, Text: ""}, {Subject: "rights", State: check.Good, Text: ""}, {Subject: "rate", State: check.Good, Text: ""}},
 		},
 		{
 			"group with a topic",
 			telegramtest.Config{},
 			func(cfg *Config) { cfg.Chat, cfg.Thread = group, telegramtest.Topic },
 			"",
-			[]Finding{{"token", Good, ""}, {"chat", Good, "supergroup"}, {"rights", Good, ""}, {"topic", Good, ""}, {"rate", Warning, "20"}},
+			[]check.Finding{{Subject: "token", State: check.Good, Text: ""}, {Subject: "chat", State: check.Good, Text: "supergroup"}, {Subject: "rights", State: check.Good, Text: ""}, {Subject: "topic", State: check.Good, Text: ""}, {Subject: "rate", State: check.Warning, Text: "20"}},
 		},
 		{
 			"topic gone",
 			telegramtest.Config{},
 			func(cfg *Config) { cfg.Chat, cfg.Thread = group, 99 },
 			"",
-			[]Finding{{"token", Good, ""}, {"chat", Good, ""}, {"rights", Good, ""}, {"topic", Warning, "General"}, {"rate", Warning, ""}},
+			[]check.Finding{{Subject: "token", State: check.Good, Text: ""}, {Subject: "chat", State: check.Good, Text: ""}, {Subject: "rights", State: check.Good, Text: ""}, {Subject: "topic", State: check.Warning, Text: "General"}, {Subject: "rate", State: check.Warning, Text: ""}},
 		},
-		{"token", telegramtest.Config{}, func(*Config) {}, "now revoke", []Finding{{"token", Fault, "TELEGRAM_BOT_TOKEN"}}},
-		{"chat", telegramtest.Config{}, toChat("1"), "", []Finding{{"token", Good, ""}, {"chat", Fault, "TELEGRAM_CHAT_ID"}}},
-		{"rights", telegramtest.Config{}, toChat(group), fmt.Sprintf("now mute %d", telegramtest.SupergroupID), []Finding{{"token", Good, ""}, {"chat", Good, ""}, {"rights", Fault, "lift"}}},
+		{"token", telegramtest.Config{}, func(*Config) {}, "now revoke", []check.Finding{{Subject: "token", State: check.Fault, Text: "TELEGRAM_BOT_TOKEN"}}},
+		{"chat", telegramtest.Config{}, toChat("1"), "", []check.Finding{{Subject: "token", State: check.Good, Text: ""}, {Subject: "chat", State: check.Fault, Text: "TELEGRAM_CHAT_ID"}}},
+		{"rights", telegramtest.Config{}, toChat(group), fmt.Sprintf("now mute %d", telegramtest.SupergroupID), []check.Finding{{Subject: "token", State: check.Good, Text: ""}, {Subject: "chat", State: check.Good, Text: ""}, {Subject: "rights", State: check.Fault, Text: "lift"}}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

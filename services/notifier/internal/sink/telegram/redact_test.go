@@ -6,17 +6,17 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/openclaw-security/bus/services/internal/redact"
-	"github.com/openclaw-security/bus/services/internal/redact/redacttest"
+	"github.com/openclaw-security/bus/services/internal/secret"
 	"github.com/openclaw-security/bus/services/notifier/internal/sink"
+	"github.com/openclaw-security/bus/services/testing/secrettest"
 )
 
 func TestSecretsAreRedacted(t *testing.T) {
-	for _, l := range redacttest.Leaks() {
+	for _, l := range secrettest.Leaks() {
 		t.Run(l.Name, func(t *testing.T) {
 			for _, around := range []string{"%", "before % behind", "(%)", `"%"`, "a;%;b"} {
-				got := line(strings.Replace(around, "%", l.Text, 1), 1000)
-				if leaked(got, l.Secret) || !strings.Contains(got, redact.Mark) {
+				got := format.Line(strings.Replace(around, "%", l.Text, 1), 1000)
+				if leaked(got, l.Secret) || !strings.Contains(got, secret.Mark) {
 					t.Errorf("%s: %s", around, got)
 				}
 			}
@@ -39,7 +39,7 @@ func picked(text string, which uint) sink.Batch {
 
 // FuzzSecrets: whatever stands around a secret, and wherever, it does not leave.
 func FuzzSecrets(f *testing.F) {
-	leaks := redacttest.Leaks()
+	leaks := secrettest.Leaks()
 	for i := range uint(len(leaks)) {
 		if i%2 == 0 {
 			f.Add("curl -H", "http://evil.example", i, i/2)
@@ -54,7 +54,7 @@ func FuzzSecrets(f *testing.F) {
 	f.Fuzz(func(t *testing.T, before, behind string, which, where uint) {
 		l := leaks[which%uint(len(leaks))]
 		if leaked(before+" "+behind, l.Secret) {
-			t.Skip()
+			t.Skip("the text around it holds the secret already")
 		}
 		b := picked(before+" "+l.Text+" "+behind, where)
 		for _, level := range []int{levelRich, levelShort, levelMinimal} { // the second says what the first says

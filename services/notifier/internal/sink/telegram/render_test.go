@@ -13,10 +13,23 @@ import (
 	"unicode"
 
 	"github.com/openclaw-security/bus/proto"
-	"github.com/openclaw-security/bus/services/internal/telegramtest"
 	"github.com/openclaw-security/bus/services/notifier/internal/digest"
+	"github.com/openclaw-security/bus/services/notifier/internal/message"
 	"github.com/openclaw-security/bus/services/notifier/internal/sink"
+	"github.com/openclaw-security/bus/services/testing/telegramtest"
 )
+
+const (
+	levelRich    = int(message.Full)
+	levelShort   = int(message.Short)
+	levelMinimal = int(message.Minimal)
+	lastLevel    = int(message.LastLevel)
+)
+
+// format is that of every chat on Telegram.
+var format = (&Chat{}).format()
+
+func units(s string) int { return format.Size(s) }
 
 var at = time.Date(2026, 11, 22, 7, 9, 3, 400_000_000, time.UTC)
 
@@ -195,7 +208,7 @@ func TestReportAndNotice(t *testing.T) {
 	if want := "Yesterday\n\n3 alerts from evil[.]example\n\nNote: n"; got.Text != want {
 		t.Errorf("got %q, want %q", got.Text, want)
 	}
-	if want := []entity{{bold, 0, 9}}; !reflect.DeepEqual(got.Entities, want) {
+	if want := []entity{{"bold", 0, 9}}; !reflect.DeepEqual(got.Entities, want) {
 		t.Errorf("entities %v", got.Entities)
 	}
 	if got := textAt(t, c, sink.Batch{}, 0); got == "" {
@@ -205,7 +218,7 @@ func TestReportAndNotice(t *testing.T) {
 
 func TestLevels(t *testing.T) {
 	c := open(t, "", func(cfg *Config) {
-		cfg.Buttons = func(sink.Batch) [][]Button { return [][]Button{{{"Ack", "a"}}} }
+		cfg.Buttons = func(sink.Batch) [][]sink.Button { return [][]sink.Button{{{Text: "Ack", Data: "a"}}} }
 	})
 	var events []*proto.Event
 	for range 12 {
@@ -230,7 +243,8 @@ func TestLevels(t *testing.T) {
 	if units(all[2].Text) > shortUnits {
 		t.Errorf("level 2 has %d code units", units(all[2].Text))
 	}
-	want := "24 alerts: 12 critical, 12 high\n" + strings.Repeat("0c7d5a1e0c7d, ", 12) + strings.TrimSuffix(strings.Repeat("61deb1f07167, ", 12), ", ") +
+	want := "24 alerts: 12 critical, 12 high\n" + strings.Repeat("0c7d5a1e0c7d Cloud metadata service reached from a container\n", 12) +
+		strings.Repeat("61deb1f07167 New executable dropped\n", 8) + "61deb1f07167, 61deb1f07167, 61deb1f07167, 61deb1f07167" +
 		"\nsecbus replay --since 2026-11-22T07:09:03Z --until 2026-11-22T07:10:04Z"
 	if all[3].Text != want {
 		t.Errorf("level 3 is\n%s\nwant\n%s", all[3].Text, want)
@@ -347,6 +361,45 @@ func TestEveryCriticalOfADigestIsNamedOrCounted(t *testing.T) {
 					}
 				})
 			}
+		}
+	}
+}
+
+// However many critical alerts of one rule an attacker makes up, each with a title
+// or an entity of its own, the one of another rule or source is described.
+func TestFloodDoesNotHideCritical(t *testing.T) {
+	c := open(t, "", nil)
+	for name, flood := range map[string]struct {
+		n    int
+		make func(i int) *proto.Event
+	}{
+		"spoofed senders": {400, func(i int) *proto.Event {
+			return &proto.Event{Source: "suricata", Kind: "alert", Title: "C2 contacted", Rule: &proto.Rule{ID: "9900014"}, Src: &proto.Endpoint{IP: fmt.Sprintf("10.0.%d.%d", i/256, i%256)}}
+		}},
+		"made-up tools": {2700, func(i int) *proto.Event {
+			return &proto.Event{Source: "llm-proxy", Kind: "guard", Title: fmt.Sprintf("Dangerous command in a tool call (%q)", fmt.Sprint("tool", i)), Rule: &proto.Rule{ID: "dangerous-command"}}
+		}},
+	} {
+		for _, source := range []string{"suricata", "tracee"} {
+			t.Run(name+", "+source, func(t *testing.T) {
+				var alerts []digest.Alert
+				add := func(e *proto.Event) {
+					e.ID, e.Time = fmt.Sprintf("%032d", len(alerts)), at.Add(time.Duration(len(alerts))*time.Millisecond)
+					e.SetSeverity(proto.SeverityCritical)
+					alerts = append(alerts, digest.Describe(e))
+				}
+				for i := range flood.n {
+					add(flood.make(i))
+				}
+				add(&proto.Event{Source: source, Kind: "alert", Title: "metadata credentials stolen", Rule: &proto.Rule{ID: "1"}})
+				d := digest.Fold(alerts)
+				for level := range lastLevel {
+					got := textAt(t, c, sink.Batch{Digest: &d, First: at, Last: at}, level)
+					if !strings.Contains(got, "metadata credentials stolen") || !strings.Contains(got, fmt.Sprintf("1 of %d of this rule", flood.n)) {
+						t.Errorf("level %d:\n%s", level, got)
+					}
+				}
+			})
 		}
 	}
 }
@@ -513,8 +566,28 @@ func FuzzRender(f *testing.F) {
 	url := s.Start(f)
 	f.Fuzz(func(t *testing.T, text string, which uint, level int) {
 		if level < 0 || level > lastLevel {
-			t.Skip()
+			t.Skip("no such level")
 		}
 		checkForeign(t, s, open(t, url, nil), picked(text, which), level)
+	})
+}
+
+func FuzzLine(f *testing.F) {
+	for _, text := range hostile {
+		f.Add(text, 100)
+	}
+	f.Fuzz(func(t *testing.T, text string, limit int) {
+		if limit < 1 || limit > 5000 {
+			t.Skip("no limit that is used")
+		}
+		got := format.Line(text, limit)
+		if n := units(got); n > limit {
+			t.Errorf("%d code units, limit %d: %q", n, limit, got)
+		}
+		for _, r := range got {
+			if !unicode.IsPrint(r) {
+				t.Errorf("%U in %q", r, got)
+			}
+		}
 	})
 }

@@ -15,10 +15,10 @@ import (
 	"time"
 
 	"github.com/openclaw-security/bus/proto"
-	"github.com/openclaw-security/bus/services/internal/bustest"
 	"github.com/openclaw-security/bus/services/internal/config"
-	"github.com/openclaw-security/bus/services/internal/telegramtest"
 	"github.com/openclaw-security/bus/services/notifier/internal/sink"
+	"github.com/openclaw-security/bus/services/testing/bustest"
+	"github.com/openclaw-security/bus/services/testing/telegramtest"
 )
 
 // secretPart is what of the test server's token nobody may see.
@@ -178,7 +178,7 @@ func TestErrorTable(t *testing.T) {
 		{name: "can't parse the last level", script: "error 400 Bad Request: can't parse entities: x", level: lastLevel, want: sink.Refused},
 		{name: "too long", script: "error 400 Bad Request: message is too long", level: lastLevel, want: sink.Refused},
 		{name: "button", script: "error 400 Bad Request: BUTTON_DATA_INVALID", want: sink.Refused},
-		{name: "unknown 400", script: "error 400 Bad Request: MERCURY_RETROGRADE", want: sink.Refused},
+		{name: "unknown 400", script: "error 400 Bad Request: MERCURY_RETROGRADE", want: sink.Unclear},
 		{name: "unknown 400 at the last level", script: "error 400 Bad Request: MERCURY_RETROGRADE", level: lastLevel, want: sink.Broken},
 		{name: "migrated", script: fmt.Sprintf("migrate %d -1009999999999", telegramtest.GroupID), chat: strconv.Itoa(telegramtest.GroupID), want: sink.Moved, movedTo: "-1009999999999"},
 		{name: "migrated, nobody says where", script: "error 400 Bad Request: group chat was upgraded to a supergroup chat", want: sink.Broken, says: "the new id"},
@@ -191,6 +191,7 @@ func TestErrorTable(t *testing.T) {
 		{name: "no plain text", script: "error 400 Bad Request: CHAT_SEND_PLAIN_FORBIDDEN", want: sink.Broken, says: "allow the bot"},
 		{name: "blocked", script: fmt.Sprintf("block %d", telegramtest.PrivateID), want: sink.Broken, says: "press Start"},
 		{name: "kicked", script: fmt.Sprintf("block %d", telegramtest.GroupID), chat: strconv.Itoa(telegramtest.GroupID), want: sink.Broken, says: "add the bot"},
+		{name: "deactivated group", script: "error 400 Bad Request: group chat was deactivated", want: sink.Broken, says: "the chat is gone"},
 		{name: "deactivated", script: "error 403 Forbidden: user is deactivated", want: sink.Broken, says: "the chat is gone"},
 		{name: "401", script: "revoke", want: sink.Broken, says: "TELEGRAM_BOT_TOKEN"},
 		{name: "404", script: "404", want: sink.Broken, says: "TELEGRAM_BOT_TOKEN"},
@@ -424,8 +425,8 @@ func TestStoredMessageThatIsNone(t *testing.T) {
 func TestUpdates(t *testing.T) {
 	s := telegramtest.New(telegramtest.Config{})
 	c := open(t, s.Start(t), func(cfg *Config) {
-		cfg.Buttons = func(sink.Batch) [][]Button {
-			return [][]Button{{{"Ack", "ack"}, {"", "no text"}, {"no data", ""}, {"too long", strings.Repeat("x", 65)}}, {{}}}
+		cfg.Buttons = func(sink.Batch) [][]sink.Button {
+			return [][]sink.Button{{{Text: "Ack", Data: "ack"}, {Data: "no text"}, {Text: "no data"}, {Text: "too long", Data: strings.Repeat("x", 65)}}, {{}}}
 		}
 	})
 	if _, err := c.Send(t.Context(), rendered(t, c, notice("a"), 0), sink.Place{}, false); err != nil {
@@ -438,30 +439,30 @@ func TestUpdates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	updates, err := c.Updates(t.Context(), 0, time.Minute)
+	updates, err := c.updates(t.Context(), 0, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(updates) != 1 || updates[0].Callback.ID != press || updates[0].Callback.Data != "ack" || updates[0].Callback.From.ID != telegramtest.PrivateID || updates[0].Callback.Message.ID != 1 {
 		t.Fatalf("got %+v", updates)
 	}
-	if err := c.Answer(t.Context(), press, strings.Repeat("😀", 300)); err != nil {
+	if err := c.respond(t.Context(), press, strings.Repeat("😀", 300)); err != nil {
 		t.Error(err)
 	}
 	if text, ok := s.Answered(press); !ok || text == "" {
 		t.Error("the press was not answered")
 	}
-	if failed := failure(t, c.Answer(t.Context(), "7", "")); failed.Class != sink.Refused {
+	if failed := failure(t, c.respond(t.Context(), "7", "")); failed.Class != sink.Unclear {
 		t.Errorf("a press that is not known: %v", failed)
 	}
-	if updates, err = c.Updates(t.Context(), updates[0].ID+1, 0); err != nil || len(updates) != 0 {
+	if updates, err = c.updates(t.Context(), updates[0].ID+1, 0); err != nil || len(updates) != 0 {
 		t.Errorf("after the acknowledgement: %+v, %v", updates, err)
 	}
 }
 
 func TestOtherPoller(t *testing.T) {
 	c := open(t, telegramtest.New(telegramtest.Config{Webhook: "https://elsewhere.example/"}).Start(t), nil)
-	if _, err := c.Updates(t.Context(), 0, 0); !errors.Is(err, ErrOtherPoller) {
+	if _, err := c.updates(t.Context(), 0, 0); !errors.Is(err, errOtherPoller) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -19,7 +19,7 @@ type preview struct {
 	Disabled bool `json:"is_disabled"`
 }
 
-// noPreview keeps Telegram's servers from fetching what a message mentions.
+// noPreview prevents Telegram's servers from fetching what a message mentions.
 var noPreview = preview{Disabled: true}
 
 // entity is a part of a text that looks different. Offset and Length count
@@ -31,17 +31,15 @@ type entity struct {
 }
 
 type replyMarkup struct {
-	Keyboard [][]Button `json:"inline_keyboard"`
+	Keyboard [][]button `json:"inline_keyboard"`
 }
 
-// Button is a button below a message. Data comes back in an [Update] when
-// somebody presses it: 1 to 64 bytes.
-type Button struct {
+type button struct {
 	Text string `json:"text"`
 	Data string `json:"callback_data"`
 }
 
-type message struct {
+type sentMessage struct {
 	ID   int64 `json:"message_id"`
 	Chat struct {
 		ID int64 `json:"id"`

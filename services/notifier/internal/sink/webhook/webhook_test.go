@@ -14,6 +14,7 @@ import (
 	"github.com/openclaw-security/bus/services/internal/config"
 	"github.com/openclaw-security/bus/services/notifier/internal/sink"
 	"github.com/openclaw-security/bus/services/notifier/internal/sink/webhook"
+	"github.com/openclaw-security/bus/services/testing/configtest"
 )
 
 var at = time.Date(2026, 11, 22, 7, 9, 3, 0, time.UTC)
@@ -42,16 +43,16 @@ func receive(t *testing.T, answer func(http.ResponseWriter)) *receiver {
 	return r
 }
 
-func deliver(t *testing.T, url string, o webhook.Options) error {
+func deliver(t *testing.T, url string, s webhook.Settings) error {
 	t.Helper()
-	o.URL, o.Now = url, func() time.Time { return at }
+	s.URL = config.NewSecret(url)
 	e, payload := alert()
-	return webhook.New(o).Deliver(t.Context(), e, payload, false)
+	return webhook.New(s, func() time.Time { return at }).Deliver(t.Context(), e, payload, false)
 }
 
 func TestPostsThePayloadSigned(t *testing.T) {
 	r := receive(t, func(http.ResponseWriter) {})
-	if err := deliver(t, r.URL, webhook.Options{Secret: config.NewSecret("s3cret"), Format: webhook.FormatJSON}); err != nil {
+	if err := deliver(t, r.URL, webhook.Settings{Secret: config.NewSecret("s3cret"), Format: webhook.FormatJSON}); err != nil {
 		t.Fatal(err)
 	}
 	e, payload := alert()
@@ -81,7 +82,7 @@ func TestSignatureOfTheStandard(t *testing.T) {
 
 func TestUnsignedWithoutASecret(t *testing.T) {
 	r := receive(t, func(http.ResponseWriter) {})
-	if err := deliver(t, r.URL, webhook.Options{Format: webhook.FormatJSON}); err != nil {
+	if err := deliver(t, r.URL, webhook.Settings{Format: webhook.FormatJSON}); err != nil {
 		t.Fatal(err)
 	}
 	if s := r.header.Get("Webhook-Signature"); s != "" {
@@ -91,7 +92,7 @@ func TestUnsignedWithoutASecret(t *testing.T) {
 
 func TestCloudEvent(t *testing.T) {
 	r := receive(t, func(http.ResponseWriter) {})
-	if err := deliver(t, r.URL, webhook.Options{Format: webhook.FormatCloudEvents}); err != nil {
+	if err := deliver(t, r.URL, webhook.Settings{Format: webhook.FormatCloudEvents}); err != nil {
 		t.Fatal(err)
 	}
 	var got map[string]json.RawMessage
@@ -138,7 +139,7 @@ func TestAnswers(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := receive(t, tt.answer)
-			err := deliver(t, r.URL+"/hook/s3cret", webhook.Options{Format: webhook.FormatJSON})
+			err := deliver(t, r.URL+"/hook/s3cret", webhook.Settings{Format: webhook.FormatJSON})
 			var e *sink.Error
 			if !errors.As(err, &e) || e.Class != tt.class || e.RetryAfter != tt.after {
 				t.Fatalf("got %v (%+v)", err, e)
@@ -146,6 +147,18 @@ func TestAnswers(t *testing.T) {
 			if strings.Contains(err.Error(), "s3cret") {
 				t.Errorf("the error shows the URL: %v", err)
 			}
+		})
+	}
+}
+
+func TestSettings(t *testing.T) {
+	for _, test := range []struct{ name, env, fault string }{
+		{"webhook", "WEBHOOK_URL=https://host/hook WEBHOOK_SECRET=s WEBHOOK_FORMAT=cloudevents", ""},
+		{"webhook that is no URL", "WEBHOOK_URL=host/s3cret", "WEBHOOK_URL: not a URL that starts with http:// or https://"},
+		{"a secret alone", "WEBHOOK_SECRET=s", "WEBHOOK_SECRET: set, while WEBHOOK_URL is not"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			configtest.Faults(t, new(webhook.Settings), test.env, test.fault)
 		})
 	}
 }

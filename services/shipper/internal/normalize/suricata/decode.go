@@ -1,6 +1,39 @@
+// Package suricata reads EVE, Suricata's JSON log, as versions 7 and 8 write it
+// (https://docs.suricata.io/en/latest/output/eve/eve-json-format.html).
+//
+// What differs between the two is DNS. Version 7 logs {"type":"query"|"answer",
+// "rrname":…} and nests both in its alerts as {"query":[…],"answer":{…}};
+// version 8 logs {"type":"request"|"response","queries":[{"rrname":…}]}
+// everywhere. Events say "query" and "answer" for both. Version 4 logs a record for
+// each answer, with its rdata; answers can also be grouped by their type.
+//
+// A record with an alert object is a detection, of any event type:
+//
+//	severity   priority (alert.severity)   signature_severity in the metadata
+//	critical                               Critical
+//	high       1                           Major
+//	medium     2, or none that is above 0
+//	low        3 and more                  Minor, Informational
+//
+// The higher of the two counts. A record without an alert is telemetry, info.
+//
+//	event type                                 OCSF class
+//	alert, drop                                2004 Detection Finding
+//	dns, mdns                                  4003 DNS Activity
+//	http                                       4002 HTTP Activity
+//	ssh, smb, ftp and ftp_data, smtp           4007, 4006, 4008, 4009
+//	fileinfo                                   4010 Network File Activity
+//	any other, if it has an address            4001 Network Activity
+//	stats, and what has none                   0 Base Event
+//
+// What has no normalized field (SSH versions, e-mail, the X-Forwarded-For
+// header, …) is under Raw only.
 package suricata
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,16 +49,28 @@ var _ normalize.Sensor = Sensor{}
 // Sensor reads EVE records.
 type Sensor struct{}
 
-// timeLayout is how EVE writes a time.
-const timeLayout = "2006-01-02T15:04:05.999999-0700"
+// TagNoZone marks a time that was written without its zone and is taken for UTC.
+const TagNoZone = "no-zone"
+
+// timeLayouts are how EVE writes a time, and how files of others that pass
+// records on do. Suricata before 2015 wrote no zone.
+var timeLayouts = [...]string{"2006-01-02T15:04:05.999999-0700", time.RFC3339, zoneless}
+
+const zoneless = "2006-01-02T15:04:05"
 
 // Decode implements [normalize.Sensor].
 func (Sensor) Decode(line []byte, e *proto.Event, opts ...json.Options) error {
 	var r record
 	err := json.Unmarshal(line, &r, opts...)
 
-	if t, err := time.Parse(timeLayout, r.Timestamp); err == nil {
-		e.Time = t
+	for _, layout := range timeLayouts {
+		if t, err := time.Parse(layout, r.Timestamp); err == nil {
+			e.Time = t
+			if layout == zoneless {
+				e.Tags = append(e.Tags, TagNoZone)
+			}
+			break
+		}
 	}
 	e.Kind = r.EventType
 	e.Severity = r.severity()
@@ -35,7 +80,7 @@ func (Sensor) Decode(line []byte, e *proto.Event, opts ...json.Options) error {
 	e.Src = endpoint(r.SrcIP, r.SrcPort)
 	e.Dst = endpoint(r.DestIP, r.DestPort)
 	e.Network = r.network()
-	e.DNS = r.DNS.normalized()
+	e.DNS = cmp.Or(r.DNS, r.MDNS).normalized()
 	e.HTTP = r.HTTP.normalized()
 	e.TLS = r.encryption()
 	e.File = r.file()
@@ -99,7 +144,7 @@ func (r *record) network() *proto.Network {
 		CommunityID: r.CommunityID,
 	}
 	switch r.AppProto {
-	case "", "unknown":
+	case "", "unknown", "failed": // none that Suricata could detect
 		n.AppProtocol = protocol(r.EventType)
 	}
 	if r.FlowID != 0 {
@@ -143,7 +188,7 @@ func (d *dns) normalized() *proto.DNS {
 	if d == nil {
 		return nil
 	}
-	out := &proto.DNS{Type: d.Type, RRType: d.RRType, RCode: d.RCode}
+	out := &proto.DNS{Type: d.Type, RRType: d.RRType, RCode: string(d.RCode)}
 	switch d.Type {
 	case "request":
 		out.Type = "query"
@@ -168,14 +213,30 @@ func (d *dns) normalized() *proto.DNS {
 	}
 	answers := d.Answers
 	if a := d.Answer; a != nil {
-		out.Type, out.RCode, answers = "answer", a.RCode, a.Answers
+		out.Type, out.RCode, answers = "answer", string(a.RCode), a.Answers
 		if len(out.Names) == 0 && a.RRName != "" {
 			out.Names, out.RRType = []string{a.RRName}, a.RRType
 		}
 	}
 	for _, a := range answers {
-		if a.RData != "" {
-			out.Answers = append(out.Answers, a.RData)
+		if data := cmp.Or(a.RData, a.PTR); data != "" {
+			out.Answers = append(out.Answers, data)
+		}
+		if len(d.Queries) == 0 && a.RRName != "" && !slices.Contains(out.Names, a.RRName) {
+			out.Names = append(out.Names, a.RRName) // mDNS announces names that nobody asked for
+		}
+	}
+	if d.RData != "" {
+		out.Answers = append(out.Answers, d.RData)
+	}
+	if grouped := cmp.Or(d.Answer, d).Grouped; len(answers) == 0 {
+		for _, kind := range slices.Sorted(maps.Keys(grouped)) {
+			for _, value := range grouped[kind] {
+				var text string // others than texts are objects, of SOA and SRV
+				if json.Unmarshal(value, &text) == nil && text != "" {
+					out.Answers = append(out.Answers, text)
+				}
+			}
 		}
 	}
 	return out
@@ -188,28 +249,12 @@ func (h *http) normalized() *proto.HTTP {
 	return &proto.HTTP{
 		Method:      h.Method,
 		Hostname:    h.Hostname,
-		Path:        urlPath(h.URL),
+		Path:        normalize.URLPath(h.URL),
 		UserAgent:   h.UserAgent,
 		Status:      h.Status,
 		ContentType: h.ContentType,
 		Length:      h.Length,
 	}
-}
-
-// urlPath drops the query string, which often carries secrets, and what a
-// request to a proxy has in front of the path: scheme, credentials and host.
-func urlPath(url string) string {
-	if i := strings.IndexAny(url, "?#"); i >= 0 {
-		url = url[:i]
-	}
-	if i := strings.Index(url, "://"); i > 0 && !strings.Contains(url[:i], "/") {
-		url = url[i+len("://"):]
-		if i := strings.IndexByte(url, '/'); i >= 0 {
-			return url[i:]
-		}
-		return "/"
-	}
-	return url
 }
 
 func (r *record) encryption() *proto.TLS {
@@ -242,7 +287,7 @@ func (r *record) file() *proto.File {
 	}
 	path := f.Filename
 	if r.HTTP != nil {
-		path = urlPath(path)
+		path = normalize.URLPath(path)
 	}
 	return &proto.File{Path: path, Size: f.Size, SHA256: f.SHA256, Type: f.Magic}
 }

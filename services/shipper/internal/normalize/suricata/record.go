@@ -1,5 +1,10 @@
 package suricata
 
+import (
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
 // record is the part of an EVE record that is normalized. Names are matched
 // case-sensitively; all others are skipped.
 type record struct {
@@ -20,6 +25,7 @@ type record struct {
 	Flow     *flow      `json:"flow"`
 	NetFlow  *netFlow   `json:"netflow"`
 	DNS      *dns       `json:"dns"`
+	MDNS     *dns       `json:"mdns"`
 	HTTP     *http      `json:"http"`
 	TLS      *tls       `json:"tls"`
 	QUIC     *tls       `json:"quic"`
@@ -71,16 +77,19 @@ type netFlow struct {
 }
 
 // dns has the names of both versions: a query's own and version 8's in Queries;
-// Query and Answer are those of version 7's alerts.
+// Query and Answer are those of version 7's alerts. It is also an mdns record's.
 type dns struct {
 	Type    string        `json:"type"`
 	RRName  string        `json:"rrname"`
 	RRType  string        `json:"rrtype"`
-	RCode   string        `json:"rcode"`
+	RCode   rcode         `json:"rcode"`
 	Queries []dnsQuestion `json:"queries"`
 	Answers []dnsAnswer   `json:"answers"`
 	Query   []dnsQuestion `json:"query"`
 	Answer  *dns          `json:"answer"`
+	RData   string        `json:"rdata"` // of records of version 1
+	// Values by type, in the format "grouped".
+	Grouped map[string][]jsontext.Value `json:"grouped"`
 }
 
 type dnsQuestion struct {
@@ -89,7 +98,40 @@ type dnsQuestion struct {
 }
 
 type dnsAnswer struct {
-	RData string `json:"rdata"`
+	RRName string `json:"rrname"`
+	RData  string `json:"rdata"`
+	PTR    string `json:"ptr"` // of mDNS, in place of rdata
+}
+
+// rcode is a response code's name. DNS records have the name, mDNS records the
+// number.
+type rcode string
+
+// UnmarshalJSON reads a name, or the number of one (RFC 1035, section 4.1.1); other
+// numbers stay numbers.
+func (c *rcode) UnmarshalJSON(text []byte) error {
+	if len(text) > 0 && text[0] == '"' {
+		return json.Unmarshal(text, (*string)(c))
+	}
+	number := string(text)
+	switch number {
+	case "null":
+		number = ""
+	case "0":
+		number = "NOERROR"
+	case "1":
+		number = "FORMERR"
+	case "2":
+		number = "SERVFAIL"
+	case "3":
+		number = "NXDOMAIN"
+	case "4":
+		number = "NOTIMP"
+	case "5":
+		number = "REFUSED"
+	}
+	*c = rcode(number)
+	return nil
 }
 
 type http struct {

@@ -6,15 +6,15 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// KindStats is the kind of the records in which Suricata tells about itself.
+// KindStats is the kind of the records in which Suricata reports about itself.
 const KindStats = "stats"
 
-// TagRulesFailed marks a stats record that tells of rules which do not load.
+// TagRulesFailed marks a stats record that reports rules which do not load.
 const TagRulesFailed = "rules-failed"
 
 // Stats are the counters of a stats record that say whether Suricata can see.
 // They count from its start; a restart begins them anew. A nil pointer means that
-// the record does not tell: there is no capture section when a file is read, and
+// the record does not say: there is no capture section when a file is read, and
 // counters of single threads are not looked at.
 type Stats struct {
 	Uptime  time.Duration

@@ -3,6 +3,9 @@ package tracee
 import (
 	"cmp"
 	"math"
+	"net/http"
+	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 
@@ -13,9 +16,12 @@ import (
 // arguments are those of an event that are normalized.
 type arguments struct {
 	path     string
+	newPath  string // to which a file is renamed
+	flags    string // of an open, as numbers or names
 	argv     []string
 	src, dst proto.Endpoint
 	dns      *proto.DNS
+	http     *proto.HTTP
 }
 
 // read takes what is known of list. What is known already is not overwritten:
@@ -32,6 +38,11 @@ func (a *arguments) readOne(arg *argument, opts []json.Options) error {
 	switch arg.Name {
 	case "pathname", "path", "file_path", "old_path", "oldpath":
 		return arg.text(&a.path, opts)
+	case "new_path", "newpath":
+		return arg.text(&a.newPath, opts)
+	case "flags":
+		a.flags = arg.flags()
+		return nil
 	case "argv":
 		if len(a.argv) > 0 {
 			return nil
@@ -66,6 +77,30 @@ func (a *arguments) readOne(arg *argument, opts []json.Options) error {
 		err := arg.decode(&d, opts)
 		a.dns = d.normalized()
 		return err
+	case "dns_questions":
+		var list []dnsQuestion
+		err := arg.decode(&list, opts)
+		a.dns = &proto.DNS{Type: "query"}
+		for _, q := range list {
+			q.addTo(a.dns)
+		}
+		return err
+	case "dns_response":
+		var list []dnsResponse
+		err := arg.decode(&list, opts)
+		a.dns = &proto.DNS{Type: "answer"}
+		for _, r := range list {
+			r.Question.addTo(a.dns)
+			for _, answer := range r.Answers {
+				a.dns.Answers = append(a.dns.Answers, answer.Value)
+			}
+		}
+		return err
+	case "proto_http", "http_request", "http_response":
+		var h protoHTTP
+		err := arg.decode(&h, opts)
+		a.http = h.normalized()
+		return err
 	case "detectedFrom":
 		// It comes after the signature's own arguments, see read.
 		var c cause
@@ -89,6 +124,27 @@ func (arg *argument) text(out *string, opts []json.Options) error {
 	}
 	*out = arg.Str
 	return arg.decode(out, opts)
+}
+
+// flags are the flags of an open: names or a number in v0.24, a number in v1beta1.
+func (arg *argument) flags() string {
+	if len(arg.Value) > 0 {
+		return strings.Trim(string(arg.Value), `"`)
+	}
+	return strconv.FormatInt(arg.Int32, 10)
+}
+
+// accessMode masks what an open may do in its flags: 1 to write, 2 to do both
+// (open(2) of Linux, on all of its architectures).
+const accessMode = 3
+
+// access is how an open with these flags may use the file.
+func access(flags string) string {
+	n, err := strconv.ParseInt(flags, 0, 64)
+	if err == nil && n&accessMode != 0 || err != nil && (strings.Contains(flags, "O_WRONLY") || strings.Contains(flags, "O_RDWR")) {
+		return "write"
+	}
+	return "read"
 }
 
 func (arg *argument) ip(out *proto.Endpoint, opts []json.Options) error {
@@ -156,4 +212,23 @@ func (d *protoDNS) normalized() *proto.DNS {
 		}
 	}
 	return out
+}
+
+func (q *dnsQuestion) addTo(out *proto.DNS) {
+	if q.Query != "" {
+		out.Names = append(out.Names, q.Query)
+	}
+	out.RRType = cmp.Or(out.RRType, q.Type)
+}
+
+func (h *protoHTTP) normalized() *proto.HTTP {
+	return &proto.HTTP{
+		Method:      h.Method,
+		Hostname:    h.Host,
+		Path:        normalize.URLPath(h.Path),
+		UserAgent:   http.Header(h.Headers).Get("User-Agent"),
+		Status:      h.Status,
+		ContentType: http.Header(h.Headers).Get("Content-Type"),
+		Length:      max(h.Length, 0), // -1 is an unknown one
+	}
 }

@@ -1,3 +1,40 @@
+// Package tracee reads the JSON lines of Tracee (https://aquasecurity.github.io/tracee/),
+// in both formats that it has had. They are distinguished line by line.
+//
+//	             v0.24                                v1beta1
+//	time         timestamp, integer nanoseconds       timestamp, RFC 3339
+//	event name   eventName                            name
+//	process      processName, hostProcessId,          workload.process.{thread.name,
+//	             executable.path, userId              host_pid, executable.path, real_user.id}
+//	parent       hostParentProcessId                  workload.process.ancestors[0].host_pid
+//	container    containerId, container               workload.container
+//	arguments    args[{name, value}]                  data[{name, str | str_array | sockaddr | …}]
+//	detection    metadata.Properties                  threat
+//	its cause    args[name=detectedFrom].value.args   detected_from.data
+//
+// An event with detection metadata is a detection; all others are info:
+//
+//	severity   level
+//	critical   4, or 3 with MITRE ATT&CK T1611 (Escape to Host)
+//	high       3
+//	medium     2, or none that can be read
+//	low        0 or 1
+//
+//	event                                             OCSF class
+//	a detection                                       2004 Detection Finding
+//	exec, fork, exit, ptrace, process_vm_writev, …    1007 Process Activity
+//	open, rename, unlink, write and the like          1001 File System Activity
+//	connect, bind, accept, …, net_packet_*            4001 Network Activity
+//	net_packet_dns*                                   4003 DNS Activity
+//	net_packet_http*                                  4002 HTTP Activity
+//	container_create, container_remove                6002 Application Lifecycle
+//	any other                                         0 Base Event
+//
+// A signature's own arguments often lack the path, the address or the command
+// line; those of the event that it was detected from fill in.
+//
+// Secrets of no known shape stay, so a policy should not record what must not be
+// kept.
 package tracee
 
 import (
@@ -49,7 +86,7 @@ func (Sensor) Decode(line []byte, e *proto.Event, opts ...json.Options) error {
 			e.MITRE = []proto.Technique{d.technique}
 		}
 	}
-	a.process.Args = normalize.RedactArgs(a.argv)
+	a.process.Args = a.argv
 	if a.process.Executable == "" && a.name == "sched_process_exec" {
 		a.process.Executable = a.path
 	}
@@ -59,16 +96,33 @@ func (Sensor) Decode(line []byte, e *proto.Event, opts ...json.Options) error {
 	if a.container != (proto.Container{}) {
 		e.Container = &a.container
 	}
-	if a.path != "" {
-		e.File = &proto.File{Path: a.path}
-	}
+	e.File = a.file()
 	if a.name == "bind" { // its addr is the local one
 		a.src, a.dst = a.dst, a.src
 	}
 	e.Src, e.Dst = endpoint(a.src), endpoint(a.dst)
-	e.DNS = a.dns
+	e.DNS, e.HTTP = a.dns, a.http
 	e.Title = a.title(e)
 	return cmp.Or(err, argErr)
+}
+
+// file is what the event is about. A file that is renamed is, from then on, under
+// its new path.
+func (a *activity) file() *proto.File {
+	switch {
+	case a.newPath != "":
+		return &proto.File{Path: a.newPath, Access: "write"}
+	case a.path == "":
+		return nil
+	}
+	f := &proto.File{Path: a.path}
+	switch a.name {
+	case "open", "openat", "security_file_open":
+		if a.flags != "" {
+			f.Access = access(a.flags)
+		}
+	}
+	return f
 }
 
 // time reads either format's. Nanoseconds since 1970 pass 2^53, so they never

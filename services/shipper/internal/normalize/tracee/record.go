@@ -101,8 +101,8 @@ type threat struct {
 	} `json:"properties"`
 }
 
-// argument is one of an event's. In v0.24 the value is under that name, whatever
-// its type is; v1beta1 has a name for each type.
+// argument is one of an event's. In v0.24 the value is under that name, of
+// any type; v1beta1 has a name for each type.
 type argument struct {
 	Name     string         `json:"name"`
 	Value    jsontext.Value `json:"value"`
@@ -112,6 +112,7 @@ type argument struct {
 	} `json:"str_array"`
 	SockAddr *sockAddr `json:"sockaddr"`
 	UInt32   uint32    `json:"u_int32"`
+	Int32    int64     `json:"int32"`
 }
 
 type sockAddr struct {
@@ -143,12 +144,38 @@ type protoDNS struct {
 	} `json:"answers"`
 }
 
+// dnsQuestion is one of a net_packet_dns_request's.
+type dnsQuestion struct {
+	Query string `json:"query"`
+	Type  string `json:"query_type"`
+}
+
+// dnsResponse is a question of a net_packet_dns_response with its answers.
+type dnsResponse struct {
+	Question dnsQuestion `json:"query_data"`
+	Answers  []struct {
+		Value string `json:"answer"`
+	} `json:"dns_answer"`
+}
+
+// protoHTTP is the payload of the net_packet_http events; those of requests and
+// of responses have a part of it
+// (package types/trace of Tracee).
+type protoHTTP struct {
+	Method  string              `json:"method"`
+	Host    string              `json:"host"`
+	Path    string              `json:"uri_path"`
+	Status  int                 `json:"status_code"`
+	Headers map[string][]string `json:"headers"`
+	Length  int64               `json:"content_length"`
+}
+
 // cause is the event that a v0.24 signature was detected from.
 type cause struct {
 	Args []argument `json:"args"`
 }
 
-// integer tells a number that cannot be read from 0, which would be root's user
+// integer distinguishes a number that cannot be read from 0, which would be root's user
 // id, or a harmless severity.
 type integer struct {
 	value int64

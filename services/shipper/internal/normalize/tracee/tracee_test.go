@@ -1,14 +1,20 @@
 package tracee_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/openclaw-security/bus/proto"
-	"github.com/openclaw-security/bus/services/shipper/internal/normalize/normalizetest"
+	"github.com/openclaw-security/bus/services/shipper/internal/normalize"
 	"github.com/openclaw-security/bus/services/shipper/internal/normalize/tracee"
+	"github.com/openclaw-security/bus/services/testing/normalizetest"
 )
 
 const recordings = "../../../../../tracee/testdata/"
+
+func newNormalizer() *normalize.Normalizer {
+	return &normalize.Normalizer{Host: normalizetest.Host, Source: "tracee", Sensor: tracee.Sensor{}, Now: normalizetest.Now}
+}
 
 func TestGolden(t *testing.T) {
 	for name, file := range map[string]string{
@@ -17,7 +23,7 @@ func TestGolden(t *testing.T) {
 		"edges":          "testdata/edges.json",
 	} {
 		t.Run(name, func(t *testing.T) {
-			normalizetest.Golden(t, normalizetest.New("tracee", tracee.Sensor{}), file, name)
+			normalizetest.Golden(t, newNormalizer(), file, name)
 		})
 	}
 }
@@ -38,7 +44,7 @@ func TestCorpus(t *testing.T) {
 
 func clean(t *testing.T, file string) map[string]int {
 	t.Helper()
-	return normalizetest.Clean(t, normalizetest.New("tracee", tracee.Sensor{}), file)
+	return normalizetest.Clean(t, newNormalizer(), tracee.Sensor{}, file)
 }
 
 // A record's severity is that of the table in the package comment.
@@ -47,7 +53,7 @@ func TestSeverity(t *testing.T) {
 		name, record string
 		want         proto.Severity
 	}{
-		{"v0.24: 0", `{"eventName":"x","metadata":{"Properties":{"Severity":0}}}`, proto.SeverityInfo},
+		{"v0.24: 0", `{"eventName":"x","metadata":{"Properties":{"Severity":0}}}`, proto.SeverityLow},
 		{"v0.24: 1", `{"eventName":"x","metadata":{"Properties":{"Severity":1}}}`, proto.SeverityLow},
 		{"v0.24: 2", `{"eventName":"x","metadata":{"Properties":{"Severity":2}}}`, proto.SeverityMedium},
 		{"v0.24: 3", `{"eventName":"x","metadata":{"Properties":{"Severity":3}}}`, proto.SeverityHigh},
@@ -61,7 +67,7 @@ func TestSeverity(t *testing.T) {
 		{"v0.24: negative", `{"eventName":"x","metadata":{"Properties":{"Severity":-1}}}`, proto.SeverityMedium},
 		{"v0.24: properties are a string", `{"eventName":"x","metadata":{"Properties":"x"}}`, proto.SeverityMedium},
 		{"v0.24: no signature", `{"eventName":"x","metadata":{}}`, proto.SeverityInfo},
-		{"v1beta1: 0", `{"name":"x","threat":{"severity":0}}`, proto.SeverityInfo},
+		{"v1beta1: 0", `{"name":"x","threat":{"severity":0}}`, proto.SeverityLow},
 		{"v1beta1: 3, escape", `{"name":"x","threat":{"severity":3,"mitre":{"technique":{"id":"T1611"}}}}`, proto.SeverityCritical},
 		{"v1beta1: 4", `{"name":"x","threat":{"severity":4}}`, proto.SeverityCritical},
 		{"v1beta1: 5", `{"name":"x","threat":{"severity":5}}`, proto.SeverityCritical},
@@ -71,7 +77,7 @@ func TestSeverity(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var e proto.Event
-			normalizetest.New("tracee", tracee.Sensor{}).Event(&e, []byte(test.record), proto.Origin{})
+			newNormalizer().Event(&e, []byte(test.record), proto.Origin{})
 			if e.Severity != test.want {
 				t.Errorf("severity %s, want %s", e.Severity, test.want)
 			}
@@ -87,10 +93,30 @@ func TestUnreadableUserIsNotRoot(t *testing.T) {
 		`{"name":"x","workload":{"process":{"thread":{"name":"p"},"real_user":{"id":{}}}}}`,
 	} {
 		var e proto.Event
-		normalizetest.New("tracee", tracee.Sensor{}).Event(&e, []byte(record), proto.Origin{})
+		newNormalizer().Event(&e, []byte(record), proto.Origin{})
 		if e.Process == nil || e.Process.UID != nil {
 			t.Errorf("%s: process %+v", record, e.Process)
 		}
+	}
+}
+
+func TestDNSAndHTTP(t *testing.T) {
+	for _, test := range []struct{ name, event, argument, title, want string }{
+		{"questions", "net_packet_dns_request", `"dns_questions","value":[{"query":"a.example","query_type":"A"},{"query":"b.example","query_type":"AAAA"}]`, "DNS query A a.example, b.example (curl)", `"dns":{"type":"query","names":["a.example","b.example"],"rrtype":"A"}`},
+		{"response", "net_packet_dns_response", `"dns_response","value":[{"query_data":{"query":"a.example","query_type":"A"},"dns_answer":[{"answer_type":"A","ttl":1,"answer":"192.0.2.1"},{"answer_type":"A","answer":"192.0.2.2"}]}]`, "DNS answer A a.example (curl)", `"dns":{"type":"answer","names":["a.example"],"rrtype":"A","answers":["192.0.2.1","192.0.2.2"]}`},
+		{"HTTP", "net_packet_http", `"proto_http","value":{"direction":"request","method":"GET","protocol":"HTTP/1.1","host":"a.example","uri_path":"/x?q=y","headers":{"User-Agent":["curl/8"]},"content_length":3}`, "HTTP GET a.example/x (curl)", `"http":{"method":"GET","hostname":"a.example","path":"/x","user_agent":"curl/8","length":3}`},
+		{"HTTP request", "net_packet_http_request", `"http_request","value":{"method":"POST","host":"a.example","uri_path":"/"}`, "HTTP POST a.example/ (curl)", `"http":{"method":"POST","hostname":"a.example","path":"/"}`},
+		{"HTTP response", "net_packet_http_response", `"http_response","value":{"status":"200 OK","status_code":200,"headers":{"Content-Type":["text/html"]},"content_length":-1}`, "HTTP response 200 (curl)", `"http":{"status":200,"content_type":"text/html"}`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			line := []byte(`{"timestamp":1796033005516899291,"eventName":"` + test.event + `","processName":"curl","args":[{"name":` + test.argument + `}]}`)
+			normalizetest.Check(t, newNormalizer(), line)
+			var e proto.Event
+			newNormalizer().Event(&e, line, proto.Origin{})
+			if e.Title != test.title || e.Tags != nil || !strings.Contains(string(e.AppendJSON(nil)), test.want) {
+				t.Errorf("got %s", e.AppendJSON(nil))
+			}
+		})
 	}
 }
 
@@ -103,7 +129,7 @@ func FuzzDecode(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {
-		normalizetest.Check(t, normalizetest.New("tracee", tracee.Sensor{}), line)
+		normalizetest.Check(t, newNormalizer(), line)
 	})
 }
 
@@ -113,7 +139,7 @@ func BenchmarkTracee(b *testing.B) {
 	for _, line := range lines {
 		total += len(line)
 	}
-	n := normalizetest.New("tracee", tracee.Sensor{})
+	n := newNormalizer()
 	var e proto.Event
 	var out []byte
 	b.SetBytes(int64(total / len(lines)))

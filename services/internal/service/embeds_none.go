@@ -1,0 +1,6 @@
+//go:build container
+
+package service
+
+// Embeds is explained where it is true.
+const Embeds = false

@@ -1,5 +1,0 @@
-//go:build container
-
-package main
-
-type embeddedCommands struct{}
