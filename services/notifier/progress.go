@@ -101,17 +101,26 @@ func (w *progressWatch) look(ctx context.Context) error {
 		return err
 	}
 	w.gauge.Reset()
-	var texts []string
-	for _, id := range slices.Sorted(maps.Keys(standing)) {
-		a := standing[id]
-		texts = append(texts, a.Text)
+	for _, a := range standing {
 		w.gauge.WithLabelValues(a.Condition, a.Subject).Set(1)
 	}
-	if len(texts) > 0 {
-		err = errors.New(strings.Join(texts, "; "))
-	}
-	w.rt.Ready.Set("progress", err)
+	w.rt.Ready.Set("progress", notReady(standing))
 	return nil
+}
+
+// notReady returns what does not work now, or nil. A service that was started again and
+// again and runs since does.
+func notReady(standing map[string]progress.Alarm) error {
+	var texts []string
+	for _, id := range slices.Sorted(maps.Keys(standing)) {
+		if a := standing[id]; !progress.IsPast(a.Condition) {
+			texts = append(texts, a.Text)
+		}
+	}
+	if len(texts) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(texts, "; "))
 }
 
 // update publishes the alarms that are new, more severe or over, and returns those

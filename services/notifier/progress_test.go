@@ -152,6 +152,23 @@ func TestRestartingSourceIsAnAlarm(t *testing.T) {
 	w.await("source-restarts tracee on box1 raised high")
 }
 
+// What has ended too often and runs is no reason to call the notifier not ready: its
+// container would be unhealthy for a quarter of an hour after the last crash.
+func TestNotReady(t *testing.T) {
+	standing := map[string]progress.Alarm{
+		"a": {Condition: progress.SourceRestarts, Text: "one was started 5 times"},
+		"b": {Condition: progress.ServerRestarts, Text: "NATS was lost 5 times"},
+	}
+	if err := notReady(standing); err != nil {
+		t.Errorf("not ready after crashes that are over: %v", err)
+	}
+	standing["c"] = progress.Alarm{Condition: progress.SourceSilent, Text: "one has not reported"}
+	standing["d"] = progress.Alarm{Condition: progress.Evicted, Text: "alerts are gone"}
+	if err := notReady(standing); err == nil || err.Error() != "one has not reported; alerts are gone" {
+		t.Errorf("the reason is %v", err)
+	}
+}
+
 // A source that runs and cannot publish says so itself.
 func TestBlockedSourceIsAnAlarm(t *testing.T) {
 	w := newWatched(t)

@@ -48,6 +48,12 @@ func OfSource(condition string) bool {
 	return condition == SourceSilent || condition == SourceBlocked || condition == SourceRestarts
 }
 
+// IsPast reports whether a condition is about what has happened, while everything may
+// work again: an alarm, and no reason to call a service not ready.
+func IsPast(condition string) bool {
+	return condition == SourceRestarts || condition == ServerRestarts
+}
+
 // Alarm is a condition that holds.
 type Alarm struct {
 	Condition string         `json:"condition"`
