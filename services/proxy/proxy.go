@@ -309,8 +309,11 @@ func newProxy(cfg Config, rt daemon.Runtime) (p *proxy, err error) {
 // know, nothing of it is left.
 func (p *proxy) withoutValues(r forward.Redactor, s string) string {
 	clean := r.Redact([]byte(s))
-	if p.detector.HoldsValue(clean) {
+	switch {
+	case p.detector.HoldsValue(clean):
 		return "[redacted]"
+	case string(clean) == s:
+		return s
 	}
 	return string(clean)
 }

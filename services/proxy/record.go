@@ -231,8 +231,8 @@ func redactStrings(v reflect.Value, redact func(string) string) {
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
-			if v.Type().Field(i).IsExported() {
-				redactStrings(v.Field(i), redact)
+			if field := v.Field(i); field.CanSet() { // an exported one
+				redactStrings(field, redact)
 			}
 		}
 	}

@@ -13,6 +13,8 @@ const (
 	// maxTexts bounds the texts that are open at the same time; no API has that
 	// many choices, parts and members.
 	maxTexts = 512
+	// someTexts are allocated at a time.
+	someTexts = 8
 )
 
 // Text says which of an answer's texts a piece belongs to. Several can come by turns.
@@ -46,6 +48,8 @@ type watch struct {
 	longest int
 
 	texts   map[key]*watched
+	unused  []watched // of texts that have not begun
+	seam    []byte    // scratch space
 	clock   uint64
 	pending int   // texts whose end could become a value
 	found   error // a value was in a text
@@ -114,7 +118,10 @@ func (w *watch) text(k key) *watched {
 		if w.texts == nil {
 			w.texts = make(map[key]*watched)
 		}
-		t = new(watched)
+		if len(w.unused) == 0 {
+			w.unused = make([]watched, someTexts)
+		}
+		t, w.unused = &w.unused[0], w.unused[1:]
 		w.texts[k] = t
 	}
 	t.used = w.clock
@@ -127,7 +134,8 @@ func (w *watch) look(t *watched, piece []byte) {
 	}
 	// The seam, where the tail and the piece meet, and the piece itself.
 	reach := w.longest - 1
-	seam := append(t.tail, piece[:min(len(piece), reach)]...)
+	w.seam = append(append(w.seam[:0], t.tail...), piece[:min(len(piece), reach)]...)
+	seam := w.seam
 	end := seam
 	if len(piece) > reach {
 		end = piece

@@ -109,12 +109,18 @@ func (l *Lease) take(ctx context.Context, n int64, last bool) error {
 		return nil
 	}
 	m := l.memory
-	w := &waiter{lease: l, n: n, last: last, granted: make(chan struct{})}
 	m.mu.Lock()
 	if limit := m.limit(last); l.held+n > min(limit, m.cfg.Client) {
 		m.mu.Unlock()
 		return fmt.Errorf("%w: %d bytes", ErrNever, l.held+n)
 	}
+	// As grant would decide if this one waited alone.
+	if m.waiting.Len() == 0 && l.share.used+n <= m.cfg.Client && m.used+n <= m.limit(last || l.held > 0) {
+		l.add(n)
+		m.mu.Unlock()
+		return nil
+	}
+	w := &waiter{lease: l, n: n, last: last, granted: make(chan struct{})}
 	// An exchange that comes later does not overtake one that waits for the same.
 	at := m.waiting.PushBack(w)
 	m.grant()
@@ -194,6 +200,9 @@ func (m *Memory) limit(last bool) int64 {
 // other. So of those that hold something and wait, the oldest exchange of a client may
 // use the reserve in that client's share, and the oldest of all that in the sum.
 func (m *Memory) grant() {
+	if m.waiting.Len() == 0 {
+		return
+	}
 	oldest := make(map[*share]*Lease)
 	var first *Lease
 	for at := m.waiting.Front(); at != nil; at = at.Next() {
