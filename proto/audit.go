@@ -55,6 +55,7 @@ type Audit struct {
 
 	Operation     string   `json:"gen_ai.operation.name,omitempty"`
 	Provider      string   `json:"gen_ai.provider.name,omitempty"`
+	Upstream      string   `json:"upstream,omitempty"` // its name in LLM_UPSTREAMS; empty for a provider that has settings of its own
 	ServerAddress string   `json:"server.address,omitempty"`
 	ServerPort    int      `json:"server.port,omitempty"`
 	RequestModel  string   `json:"gen_ai.request.model,omitempty"`

@@ -134,6 +134,7 @@ var (
 		"LLM_ANTHROPIC_API_KEY": {"security-llm-proxy"},
 		"LLM_OPENAI_API_KEY":    {"security-llm-proxy"},
 		"LLM_GEMINI_API_KEY":    {"security-llm-proxy"},
+		"LLM_UPSTREAM_KEYS":     {"security-llm-proxy"},
 		"PROXY_CLIENT_TOKENS":   {"security-llm-proxy"},
 		"PROXY_CANARIES":        {"security-llm-proxy"},
 		"WEBHOOK_SECRET":        {"security-notifier"},

@@ -15,7 +15,7 @@ is_secret() { has "TELEGRAM_BOT_TOKEN LLM_API_KEY GRAFANA_ADMIN_PASSWORD" "$1"; 
 
 # Secrets that compose can mount as files: docker inspect shows what is in the
 # environment of a container.
-mountable="LLM_API_KEY LLM_ANTHROPIC_API_KEY LLM_GEMINI_API_KEY LLM_OPENAI_API_KEY PROXY_CANARIES PROXY_CLIENT_TOKENS
+mountable="LLM_API_KEY LLM_ANTHROPIC_API_KEY LLM_GEMINI_API_KEY LLM_OPENAI_API_KEY LLM_UPSTREAM_KEYS PROXY_CANARIES PROXY_CLIENT_TOKENS
   NOTIFIER_HEARTBEAT_URL TELEGRAM_BOT_TOKEN WEBHOOK_SECRET WEBHOOK_URL"
 
 has_line() { [ -f "$env_file" ] && grep -Eq "^[[:space:]]*(export[[:space:]]+)?$1=" "$env_file"; }

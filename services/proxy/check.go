@@ -90,7 +90,7 @@ func lastRequest(ctx context.Context, f *check.List, b *check.Bus) {
 func checkKeys(f *check.List, endpoints []LLMEndpoint) {
 	for _, e := range endpoints {
 		if e.NeedsKey && e.Key.IsZero() {
-			f.Add(e.Provider, check.Warning, "%s is not set, so that the proxy refuses requests to %s", e.KeySetting, check.Quote(e.Base))
+			f.Add(e.Label(), check.Warning, "%s is not set, so that the proxy refuses requests to %s", e.KeySetting, check.Quote(e.Base))
 		}
 	}
 }

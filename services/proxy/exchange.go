@@ -102,9 +102,9 @@ func (x *exchange) admit() error {
 	if e := cmp.Or(refused, noRoute); e != nil {
 		return policy.Refused(*e)
 	}
-	x.endpoint = x.p.endpoint(route.Provider)
+	x.endpoint = x.p.endpoint(route)
 	if x.endpoint.NeedsKey && x.endpoint.Key.IsZero() {
-		return policy.NoKey(x.endpoint.Provider, x.endpoint.KeySetting)
+		return policy.NoKey(x.endpoint.Label(), x.endpoint.KeySetting)
 	}
 	return nil
 }

@@ -1,8 +1,10 @@
 package proxy
 
 import (
+	"cmp"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/openclaw-security/bus/services/internal/config"
@@ -11,7 +13,8 @@ import (
 // LLM says which model providers the proxy forwards to, and with which keys.
 //
 // LLM_API_PROVIDER names the default one, to which LLM_API_BASE and LLM_API_KEY
-// belong. The others exist if they have a key or a base of their own.
+// belong. The others exist if they have a key or a base of their own. LLM_UPSTREAMS
+// has servers that are chosen by a path of their own, whatever the default one is.
 type LLM struct {
 	APIBase     string        `env:"LLM_API_BASE" doc:"URL of the default provider, without the /v1 of its paths. Unset means the vendor's own, such as https://api.anthropic.com."`
 	APIKey      config.Secret `env:"LLM_API_KEY" doc:"Key that the proxy sends to the default provider in place of the caller's; for Anthropic also an OAuth token, sk-ant-oat…."`
@@ -24,7 +27,10 @@ type LLM struct {
 	GeminiBase    string        `env:"LLM_GEMINI_API_BASE" doc:"As LLM_API_BASE, for Gemini beside another default provider."`
 	GeminiKey     config.Secret `env:"LLM_GEMINI_API_KEY" doc:"As LLM_API_KEY, for Gemini beside another default provider."`
 
-	NoStreamOptions []string `env:"LLM_NO_STREAM_OPTIONS" doc:"Providers that are not asked for the usage of streamed Chat Completions, because they refuse stream_options, separated by commas: openai. That is found out otherwise."`
+	Upstreams    []string      `env:"LLM_UPSTREAMS" doc:"Further servers, separated by commas, as name=URL or name:quirk=URL. Clients reach groq=https://api.groq.com/openai/v1 below /up/groq/v1. Quirks are anthropic and gemini (the API, else OpenAI's), azure (Azure OpenAI) and no-stream-options (it refuses stream_options; found out otherwise). Without a URL, openai:no-stream-options is about a provider of the other settings."`
+	UpstreamKeys config.Secret `env:"LLM_UPSTREAM_KEYS" doc:"Keys of LLM_UPSTREAMS, as name=key, separated by commas; in a file also one a line. Those that are not named get requests without a key."`
+
+	NoStreamOptions []string `env:"LLM_NO_STREAM_OPTIONS" doc:"Older form of the quirk no-stream-options: LLM_NO_STREAM_OPTIONS=openai is LLM_UPSTREAMS=openai:no-stream-options."`
 }
 
 // llmVendors are the providers and where their vendors serve them.
@@ -36,7 +42,8 @@ var llmVendors = []struct{ provider, base string }{
 
 // LLMEndpoint is one provider that the proxy forwards to.
 type LLMEndpoint struct {
-	Provider string        // anthropic, openai or gemini
+	Name     string        // in LLM_UPSTREAMS; empty for a provider that has settings of its own
+	Provider string        // anthropic, openai or gemini: the API that it speaks
 	Base     string        // URL, without a name and a password if the setting has them
 	Key      config.Secret // zero if there is none
 	// KeySetting is the setting of Key. Without a key requests are forwarded
@@ -44,11 +51,19 @@ type LLMEndpoint struct {
 	// this provider refuses them.
 	KeySetting string
 	NeedsKey   bool
+
+	Azure           bool // it is Azure OpenAI
+	NoStreamOptions bool // it refuses stream_options
 }
 
-// Endpoints returns the providers that are configured, the default one first.
+// Label is what the endpoint is called in messages.
+func (e LLMEndpoint) Label() string { return cmp.Or(e.Name, e.Provider) }
+
+// Endpoints returns the providers that are configured, the default one first, and
+// those of LLM_UPSTREAMS last.
 func (l LLM) Endpoints() []LLMEndpoint {
 	var all []LLMEndpoint
+	named, _ := l.upstreams() // Validate reports the error
 	for _, v := range llmVendors {
 		base, key, setting := l.own(v.provider)
 		if v.provider == l.APIProvider {
@@ -61,10 +76,21 @@ func (l LLM) Endpoints() []LLMEndpoint {
 			e.Base = v.base
 		}
 		e.NeedsKey = vendorOf(e.Base) != ""
+		e.NoStreamOptions = slices.Contains(l.NoStreamOptions, v.provider)
+		for _, u := range named {
+			if u.name == v.provider {
+				e.Azure, e.NoStreamOptions = u.has(quirkAzure), e.NoStreamOptions || u.has(quirkNoStreamOptions)
+			}
+		}
 		if v.provider == l.APIProvider {
 			all = append([]LLMEndpoint{e}, all...)
 		} else {
 			all = append(all, e)
+		}
+	}
+	for _, u := range named {
+		if !u.isProvider() {
+			all = append(all, u.endpoint())
 		}
 	}
 	return all
@@ -112,6 +138,13 @@ func (l LLM) Validate() error {
 	}
 	for _, name := range l.NoStreamOptions {
 		errs = append(errs, config.OneOf("LLM_NO_STREAM_OPTIONS", name, "anthropic", "openai", "gemini"))
+	}
+	named, err := l.upstreams()
+	errs = append(errs, err)
+	for _, u := range named {
+		if u.isProvider() && !slices.ContainsFunc(l.Endpoints(), func(e LLMEndpoint) bool { return e.Name == "" && e.Provider == u.name }) {
+			errs = append(errs, config.Faultf("LLM_UPSTREAMS", "%s is not configured: it has neither a key nor a URL", u.name))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -120,7 +120,7 @@ func Run(ctx context.Context, cfg Config, rt daemon.Runtime) error {
 	rt.Log.Info("serving", "addr", listener.Addr().String(), "provider", p.endpoints[0].Provider, "guard", cfg.Guard.Enabled)
 	for _, e := range p.endpoints {
 		if e.NeedsKey && e.Key.IsZero() {
-			rt.Log.Warn("no key for the provider: its requests will be refused", "provider", e.Provider, "setting", e.KeySetting)
+			rt.Log.Warn("no key for the provider: its requests will be refused", "provider", e.Label(), "setting", e.KeySetting)
 		}
 	}
 
@@ -231,16 +231,16 @@ func newProxy(cfg Config, rt daemon.Runtime) (p *proxy, err error) {
 		}
 	}
 	canaries := cfg.canaries()
-	var providers []llmapi.Provider
+	var services []forward.Service
 	for _, e := range cfg.LLM.Endpoints() {
 		at, err := p.newEndpoint(e, append(keys, canaries...))
 		if err != nil {
 			return nil, err
 		}
 		p.endpoints = append(p.endpoints, at)
-		providers = append(providers, llmapi.Provider(e.Provider))
+		services = append(services, forward.Service{Name: e.Name, Provider: llmapi.Provider(e.Provider), Azure: e.Azure})
 	}
-	if p.routes, err = forward.NewTable(providers, cfg.Paths); err != nil {
+	if p.routes, err = forward.NewTable(services, cfg.Paths); err != nil {
 		return nil, config.Faultf("PROXY_PATHS", "%w", err)
 	}
 	if cfg.WebSocket {
@@ -323,9 +323,10 @@ func (p *proxy) newEndpoint(e LLMEndpoint, secret []config.Secret) (*endpoint, e
 	if err != nil {
 		return nil, config.Faultf("LLM_API_BASE", "%w", err)
 	}
-	at := &endpoint{LLMEndpoint: e, options: newStreamOptions(slices.Contains(p.cfg.LLM.NoStreamOptions, e.Provider)), address: base.Hostname(), port: port(base)}
+	at := &endpoint{LLMEndpoint: e, options: newStreamOptions(e.NoStreamOptions), address: base.Hostname(), port: port(base)}
 	at.upstream, err = forward.NewUpstream(forward.UpstreamConfig{
 		Provider:      llmapi.Provider(e.Provider),
+		Azure:         e.Azure,
 		Base:          e.Base,
 		Key:           e.Key,
 		Redact:        secret,
@@ -333,7 +334,7 @@ func (p *proxy) newEndpoint(e LLMEndpoint, secret []config.Secret) (*endpoint, e
 		IdleTimeout:   p.cfg.IdleWait,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("preparing the provider %s: %w", e.Provider, err)
+		return nil, fmt.Errorf("preparing the provider %s: %w", e.Label(), err)
 	}
 	return at, nil
 }
@@ -368,10 +369,10 @@ func (p *proxy) close() {
 	}
 }
 
-// endpoint returns the configured provider of that name.
-func (p *proxy) endpoint(provider llmapi.Provider) *endpoint {
+// endpoint returns where a route's requests go.
+func (p *proxy) endpoint(route forward.Route) *endpoint {
 	for _, e := range p.endpoints {
-		if e.Provider == string(provider) {
+		if e.Name == route.Upstream && e.Provider == string(route.Provider) {
 			return e
 		}
 	}

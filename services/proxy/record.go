@@ -104,7 +104,8 @@ func (r *record) describe(route forward.Route, request *inspect.Request) {
 // even if the proxy dies before it has an answer.
 func (r *record) start(route forward.Route, to *endpoint) error {
 	r.Operation = route.API.Operation()
-	r.Provider = providerName(to.Provider)
+	r.Provider = providerName(to.LLMEndpoint)
+	r.Upstream = to.Name
 	r.ServerAddress, r.ServerPort = to.address, to.port
 	first := r.Audit
 	first.Phase = proto.PhaseStart
@@ -242,12 +243,16 @@ func setSeverity(a *proto.Audit, s proto.Severity) {
 	a.Severity, a.SeverityID = s, s.ID()
 }
 
-// providerName is the provider's name in OpenTelemetry's conventions.
-func providerName(p string) string {
-	if p == "gemini" {
+// providerName is the provider's name in OpenTelemetry's conventions. Of a server whose
+// vendor is not known it is whose API it speaks.
+func providerName(e LLMEndpoint) string {
+	switch {
+	case e.Azure:
+		return "azure.ai.openai"
+	case e.Provider == "gemini":
 		return "gcp.gemini"
 	}
-	return p
+	return e.Provider
 }
 
 // clientAddress is the address that the request came from, without its port.

@@ -18,5 +18,8 @@ func TargetOf(route Route) string {
 // Target is where u sends a request on route.
 func (u *Upstream) Target(route Route) string { return u.target(route).String() }
 
+// Authenticate puts u's key into a header.
+func (u *Upstream) Authenticate(h http.Header) { u.authenticate(h) }
+
 // Parameters are the query parameters that any route takes.
 func Parameters() []string { return allParameters() }

@@ -158,11 +158,13 @@ const (
 	oauthBeta   = "oauth-2025-04-20"
 )
 
-// authenticate puts the key into a request header as provider wants it. The
+// authenticate puts the key into a request header as the provider wants it. The
 // header must have come from requestHeader, so that there is no other.
-func authenticate(h http.Header, provider llmapi.Provider, key string) {
-	switch {
+func (u *Upstream) authenticate(h http.Header) {
+	switch provider, key := u.provider, u.key.Reveal(); {
 	case key == "":
+	case u.azure:
+		h["Api-Key"] = []string{key}
 	case provider == llmapi.Anthropic && strings.HasPrefix(key, oauthPrefix):
 		h["Authorization"] = []string{"Bearer " + key}
 		addBeta(h, oauthBeta)

@@ -63,7 +63,7 @@ func newRig(t *testing.T, handler http.Handler, changes ...func(*rig)) *rig {
 
 // handler does what the proxy's own does, as far as this package is concerned.
 func (r *rig) handler() http.Handler {
-	table, err := forward.NewTable([]llmapi.Provider{r.config.Provider}, r.extra)
+	table, err := forward.NewTable([]forward.Service{{Provider: r.config.Provider}}, r.extra)
 	if err != nil {
 		r.t.Fatal(err)
 	}

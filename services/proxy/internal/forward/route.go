@@ -14,6 +14,7 @@ import (
 
 // Route is what an allowlisted method and path mean.
 type Route struct {
+	Upstream string // the Service's name; empty for that of the Provider itself
 	Provider llmapi.Provider
 	API      llmapi.API
 	Model    string // where the path names it (Gemini, and the description of one model); else empty
@@ -37,9 +38,19 @@ const (
 	Opaque
 )
 
-// Table knows the routes of the configured providers.
+// Service is where requests can go to.
+type Service struct {
+	// Name is what clients choose it by, with paths that begin with /up/NAME. It is
+	// empty for the provider's one service that has the paths of its API.
+	Name     string
+	Provider llmapi.Provider
+	Azure    bool // it is Azure OpenAI
+}
+
+// Table knows the routes of the configured services.
 type Table struct {
-	providers []llmapi.Provider
+	services  []Service
+	providers []llmapi.Provider // of the services without a name
 	patterns  []pattern
 }
 
@@ -60,24 +71,27 @@ type segment struct {
 	name           string
 }
 
-// NewTable returns the routes of providers, of which the first is the default:
-// it gets what could belong to several. Each extra route is of the form
+// NewTable returns the routes of services, of which the first has no name and is the
+// default: it gets what could belong to several. Each extra route is of the form
 // "METHOD /path?query", where {name} may stand for a path segment or a part of one, and
 // the query names the parameters that may be used, such as ?after&limit; without it, they
 // are those of all routes together. Its bodies are not understood. It goes to the
-// provider that its path is of or that its request looks like, or that a word before the
-// method names.
-func NewTable(providers []llmapi.Provider, extra []string) (*Table, error) {
-	if len(providers) == 0 {
-		return nil, errors.New("no provider")
-	}
-	t := &Table{providers: providers}
-	for _, provider := range providers {
-		for _, r := range rowsOf(provider) {
-			if err := t.add(provider, r); err != nil {
+// provider that its path is of or that its request looks like, or to the provider or named
+// service that a word before the method names.
+func NewTable(services []Service, extra []string) (*Table, error) {
+	t := &Table{services: services}
+	for _, s := range services {
+		if s.Name == "" {
+			t.providers = append(t.providers, s.Provider)
+		}
+		for _, r := range rowsOf(s) {
+			if err := t.add(s, r); err != nil {
 				return nil, err
 			}
 		}
+	}
+	if len(t.providers) == 0 {
+		return nil, errors.New("no provider")
 	}
 	for _, text := range extra {
 		if err := t.addExtra(text); err != nil {
@@ -87,15 +101,18 @@ func NewTable(providers []llmapi.Provider, extra []string) (*Table, error) {
 	return t, nil
 }
 
-func (t *Table) add(provider llmapi.Provider, r row) error {
+func (t *Table) add(s Service, r row) error {
 	p, err := parsePattern(r.text)
 	if err != nil {
 		return fmt.Errorf("route %.100q: %w", r.text, err)
 	}
-	p.query = append(p.query, always[provider]...)
+	p.query = append(p.query, always[s.Provider]...)
+	if s.Azure {
+		p.query = append(p.query, azureParameter)
+	}
 	p.foreign = r.foreign
 	p.route = r.route
-	p.route.Provider = provider
+	p.route.Upstream, p.route.Provider = s.Name, s.Provider
 	t.patterns = append(t.patterns, p)
 	return nil
 }
@@ -103,7 +120,8 @@ func (t *Table) add(provider llmapi.Provider, r row) error {
 // addExtra adds a route that an operator has named.
 func (t *Table) addExtra(text string) error {
 	named, rest, ok := strings.Cut(text, " ")
-	if !ok || !slices.Contains(t.providers, llmapi.Provider(named)) {
+	service, isService := t.service(named)
+	if !ok || !isService {
 		named, rest = "", text
 	}
 	p, err := parsePattern(rest)
@@ -115,6 +133,11 @@ func (t *Table) addExtra(text string) error {
 	}
 	if p.method != http.MethodGet && p.method != http.MethodHead && p.method != http.MethodDelete {
 		p.route.Body = Opaque
+	}
+	if service.Name != "" && named != "" {
+		p.route.Upstream, p.route.Provider = service.Name, service.Provider
+		t.patterns = append(t.patterns, p)
+		return nil
 	}
 	before := len(t.patterns)
 	for _, provider := range t.providers {
@@ -131,12 +154,22 @@ func (t *Table) addExtra(text string) error {
 	return nil
 }
 
+// service is the one that an operator calls name: by its own name, or by its provider.
+func (t *Table) service(name string) (Service, bool) {
+	for _, s := range t.services {
+		if s.Name == name || s.Name == "" && string(s.Provider) == name {
+			return s, name != ""
+		}
+	}
+	return Service{}, false
+}
+
 // mayOwn reports whether a path can be provider's: a path that is in the table belongs
 // to those that have it there.
 func mayOwn(provider llmapi.Provider, p pattern) bool {
 	owned := false
 	for _, known := range []llmapi.Provider{llmapi.Anthropic, llmapi.OpenAI, llmapi.Gemini} {
-		for _, r := range rowsOf(known) {
+		for _, r := range rowsOf(Service{Provider: known}) {
 			if other, err := parsePattern(r.text); err == nil && other.method == p.method && slices.EqualFunc(other.segments, p.segments, sameSegment) {
 				if known == provider {
 					return true
@@ -164,6 +197,7 @@ func sameSegment(a, b segment) bool {
 // change what was asked.
 func (t *Table) Match(r *http.Request) (Route, *llmapi.Error) {
 	likely := t.likely(r)
+	var upstream string
 	refuse := func(status int, format string, args ...any) (Route, *llmapi.Error) {
 		return Route{Provider: likely}, &llmapi.Error{Status: status, Message: fmt.Sprintf(format, args...)}
 	}
@@ -171,20 +205,28 @@ func (t *Table) Match(r *http.Request) (Route, *llmapi.Error) {
 	if err != nil {
 		return refuse(http.StatusBadRequest, "%v", err)
 	}
+	asked := path
+	if name, rest, ok := cutService(path); ok {
+		s, known := t.service(name)
+		if !known || s.Name == "" {
+			return refuse(http.StatusNotFound, "%.50q is not a server of this proxy (LLM_UPSTREAMS)", name)
+		}
+		upstream, path, likely = s.Name, rest, s.Provider
+	}
 	var route Route
-	found, model := t.find(r, path, likely)
+	found, model := t.find(r, path, upstream, likely)
 	if found != nil {
 		route = found.route
 		route.Model = model
 	}
 	switch {
 	case route.WebSocket && !isWebSocket(r.Header):
-		return refuse(http.StatusUpgradeRequired, "%s is served over WebSocket", path)
+		return refuse(http.StatusUpgradeRequired, "%s is served over WebSocket", asked)
 	case switchesProtocol(r.Header) && !route.WebSocket:
 		return refuse(http.StatusNotImplemented, "this proxy serves no WebSocket or other upgrade here; use HTTP")
 	}
 	if found == nil {
-		return refuse(http.StatusNotFound, "%.10q %s is not a route of this proxy", r.Method, path)
+		return refuse(http.StatusNotFound, "%.10q %s is not a route of this proxy", r.Method, asked)
 	}
 	likely = route.Provider
 	if route.query, err = cleanQuery(query, found.query); err != nil {
@@ -221,14 +263,30 @@ func claimed(r *http.Request) llmapi.Provider {
 	return ""
 }
 
-// find returns the pattern of a request for path, of several the likely provider's
-// or else the one that is configured first.
-func (t *Table) find(r *http.Request, path string, likely llmapi.Provider) (found *pattern, model string) {
+// servicePrefix begins the paths of services with a name.
+const servicePrefix = "/up/"
+
+// cutService splits /up/NAME/PATH.
+func cutService(path string) (name, rest string, ok bool) {
+	path, ok = strings.CutPrefix(path, servicePrefix)
+	if !ok {
+		return "", "", false
+	}
+	name, rest, _ = strings.Cut(path, "/")
+	return name, "/" + rest, true
+}
+
+// find returns the pattern of a request for path at a service, of several the likely
+// provider's or else the one that is configured first.
+func (t *Table) find(r *http.Request, path, upstream string, likely llmapi.Provider) (found *pattern, model string) {
 	segments := strings.Split(path[1:], "/")
 	claim := cmp.Or(claimed(r), llmapi.OpenAI)
 	for i := range t.patterns {
 		p := &t.patterns[i]
-		if found != nil && p.route.Provider != likely || p.foreign && p.route.Provider != claim {
+		switch {
+		case p.route.Upstream != upstream, found != nil && p.route.Provider != likely:
+			continue
+		case upstream == "" && p.foreign && p.route.Provider != claim:
 			continue
 		}
 		hole, ok := p.match(r.Method, segments)

@@ -15,11 +15,20 @@ var all = []llmapi.Provider{llmapi.Anthropic, llmapi.OpenAI, llmapi.Gemini}
 
 func newTable(t testing.TB, providers []llmapi.Provider, extra ...string) *forward.Table {
 	t.Helper()
-	table, err := forward.NewTable(providers, extra)
+	table, err := forward.NewTable(services(providers), extra)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return table
+}
+
+// services are those of providers, without names.
+func services(providers []llmapi.Provider) []forward.Service {
+	var all []forward.Service
+	for _, p := range providers {
+		all = append(all, forward.Service{Provider: p})
+	}
+	return all
 }
 
 // asked is a request as the server would hand it over.
@@ -274,15 +283,15 @@ func TestARouteOfAProviderThatIsNotConfiguredIsNone(t *testing.T) {
 func TestNewTableFaults(t *testing.T) {
 	for _, extra := range []string{"", "/v1/x", "post /v1/x", "POST v1/x", "POST /v1/../x", "POST /v1/{a}{b}", "POST /v1/{a", "POST /v1/%41", "POST /v1/x?", "POST /v1/x?y=1", "POST /v1/x?key", "POST /v1/x}", "POST /v1/{}", "mistral POST /v1"} {
 		t.Run(extra, func(t *testing.T) {
-			if _, err := forward.NewTable(all, []string{extra}); err == nil {
+			if _, err := forward.NewTable(services(all), []string{extra}); err == nil {
 				t.Error("accepted")
 			}
 		})
 	}
-	if _, err := forward.NewTable([]llmapi.Provider{llmapi.Anthropic}, []string{"POST /v1/responses"}); err == nil {
+	if _, err := forward.NewTable(services([]llmapi.Provider{llmapi.Anthropic}), []string{"POST /v1/responses"}); err == nil {
 		t.Error("accepted a route of a provider that is not configured")
 	}
-	if _, err := forward.NewTable(nil, nil); err == nil {
+	if _, err := forward.NewTable([]forward.Service{{Name: "groq", Provider: llmapi.OpenAI}}, nil); err == nil {
 		t.Error("accepted a table without a provider")
 	}
 }

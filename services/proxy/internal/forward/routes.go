@@ -95,12 +95,12 @@ var always = map[llmapi.Provider][]string{
 // at the same paths: https://ai.google.dev/gemini-api/docs/api-versions.
 var geminiVersions = []string{"v1", "v1alpha"}
 
-// rowsOf are the rows of a provider, with those of its API's other versions.
-func rowsOf(provider llmapi.Provider) []row {
-	rows := builtin[provider]
-	if provider != llmapi.Gemini {
-		return rows
-	}
+// azureParameter is the version of Azure OpenAI's API, which its clients name in each query.
+const azureParameter = "api-version"
+
+// rowsOf are the rows of a service, with those of its API's other versions.
+func rowsOf(s Service) []row {
+	rows := builtin[s.Provider]
 	all := slices.Clone(rows)
 	for _, r := range rows {
 		if method, path, ok := strings.Cut(r.text, " /v1beta/models/{model}:"); ok {
@@ -109,6 +109,34 @@ func rowsOf(provider llmapi.Provider) []row {
 				all = append(all, r)
 			}
 		}
+		if s.Azure {
+			all = append(all, azureRows(r)...)
+		}
 	}
 	return all
+}
+
+// azureRows are the further paths of a row at Azure OpenAI: as OpenAI has them below
+// /openai/v1, and with dated versions of the API below /openai, where what a model is asked
+// names its deployment instead of the model.
+//
+// Source: https://learn.microsoft.com/en-us/azure/ai-foundry/openai/reference.
+func azureRows(r row) []row {
+	method, path, _ := strings.Cut(r.text, " /v1/")
+	var rows []row
+	for _, prefix := range []string{" /openai/v1/", " /openai/", " /openai/deployments/{model}/"} {
+		if prefix == " /openai/deployments/{model}/" && !deployed(path) {
+			continue
+		}
+		r.text = method + prefix + path
+		rows = append(rows, r)
+	}
+	return rows
+}
+
+// deployed reports whether a path asks one model.
+func deployed(path string) bool {
+	return slices.ContainsFunc([]string{"chat/", "completions", "embeddings", "images/", "audio/"}, func(begin string) bool {
+		return strings.HasPrefix(path, begin)
+	})
 }

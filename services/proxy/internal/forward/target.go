@@ -101,7 +101,7 @@ func isReadable(alt string) bool {
 
 // allParameters are the query parameters of all routes together.
 func allParameters() []string {
-	var all []string
+	all := []string{azureParameter}
 	for provider, rows := range builtin {
 		all = append(all, always[provider]...)
 		for _, r := range rows {

@@ -36,12 +36,14 @@ const (
 // UpstreamConfig says how one provider is reached.
 type UpstreamConfig struct {
 	Provider llmapi.Provider
+	Azure    bool // it is Azure OpenAI
 
 	// Base is an http or https URL to which the path of a request is added. If
 	// it has a path that ends in the API's version, then the version is not
 	// added again: Base https://openrouter.ai/api/v1 and /v1/chat/completions
 	// give /api/v1/chat/completions. For OpenAI any path stands for /v1, as it
-	// does in the setting base_url of OpenAI's clients.
+	// does in the setting base_url of OpenAI's clients. That of Azure OpenAI is the
+	// resource's, with or without the /openai or /openai/v1 of its paths.
 	Base string
 
 	// Key authenticates to the provider; unset for a server that needs none.
@@ -59,6 +61,7 @@ type UpstreamConfig struct {
 // Upstream forwards to one provider. Its methods may be called concurrently.
 type Upstream struct {
 	provider     llmapi.Provider
+	azure        bool
 	base         *url.URL
 	key          config.Secret
 	secrets      *secrets
@@ -78,12 +81,16 @@ func NewUpstream(cfg UpstreamConfig) (*Upstream, error) {
 	if err != nil {
 		return nil, fmt.Errorf("base URL of %s: %w", cfg.Provider, err)
 	}
+	if cfg.Azure {
+		base.Path = strings.TrimSuffix(strings.TrimSuffix(base.Path, "/v1"), "/openai")
+	}
 	// The transport's own error would come with every request.
 	if strings.ContainsFunc(cfg.Key.Reveal(), func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
 		return nil, fmt.Errorf("the key of %s has a character that no header may hold", cfg.Provider)
 	}
 	return &Upstream{
 		provider:     cfg.Provider,
+		azure:        cfg.Azure,
 		base:         base,
 		key:          cfg.Key,
 		secrets:      newSecrets(append([]config.Secret{cfg.Key}, cfg.Redact...)),
@@ -140,7 +147,11 @@ func parseBase(text string) (*url.URL, error) {
 func (u *Upstream) target(route Route) *url.URL {
 	path := route.path
 	version, rest, _ := strings.Cut(path[1:], "/")
-	if version = "/" + version; u.base.Path != "" && (u.provider == llmapi.OpenAI && version == "/v1" || strings.HasSuffix(u.base.Path, version)) {
+	if version = "/" + version; u.azure {
+		if version == "/v1" {
+			path = "/openai" + path
+		}
+	} else if u.base.Path != "" && (u.provider == llmapi.OpenAI && version == "/v1" || strings.HasSuffix(u.base.Path, version)) {
 		path = "/" + rest
 	}
 	// Neither path has a byte that would be escaped, so that what was matched is
@@ -155,7 +166,7 @@ func (u *Upstream) request(in *http.Request, x Exchange) *http.Request {
 		// Match has seen that it is this, with or without a charset.
 		header["Content-Type"] = []string{"application/json"}
 	}
-	authenticate(header, u.provider, u.key.Reveal())
+	u.authenticate(header)
 	return &http.Request{
 		Method:        x.Route.method,
 		URL:           u.target(x.Route),

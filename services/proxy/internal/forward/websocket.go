@@ -21,9 +21,9 @@ var webSocketRoutes = map[llmapi.Provider][]row{
 // AllowWebSocket adds the routes that are served over WebSocket. The
 // messages of a WebSocket are neither inspected nor held.
 func (t *Table) AllowWebSocket() error {
-	for _, provider := range t.providers {
-		for _, r := range webSocketRoutes[provider] {
-			if err := t.add(provider, r); err != nil {
+	for _, s := range t.services {
+		for _, r := range webSocketRoutes[s.Provider] {
+			if err := t.add(s, r); err != nil {
 				return err
 			}
 		}
@@ -54,7 +54,7 @@ func (u *Upstream) Tunnel(w http.ResponseWriter, r *http.Request, route Route) O
 			if protocols := subprotocols(p.In.Header); protocols != "" {
 				header.Set("Sec-Websocket-Protocol", protocols)
 			}
-			authenticate(header, u.provider, u.key.Reveal())
+			u.authenticate(header)
 			// ReverseProxy has put these into the request that goes out, for the
 			// upgrade that it has recognized.
 			header["Connection"], header["Upgrade"] = p.Out.Header["Connection"], p.Out.Header["Upgrade"]

@@ -43,7 +43,7 @@ func tunnel(t *testing.T, upstream string, outcomes chan<- Outcome) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table, err := NewTable([]llmapi.Provider{llmapi.OpenAI}, nil)
+	table, err := NewTable([]Service{{Provider: llmapi.OpenAI}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
