@@ -32,11 +32,17 @@ proxy_providers() {
   done
 }
 
+# The further servers of the proxy, without their URLs.
+proxy_upstreams() {
+  value_of LLM_UPSTREAMS | tr ',' '\n' | sed -n 's/^ *\([^= ]*\)=.*/\1/p'
+}
+
 # The arguments of configure, a line each, that say what the proxy is.
 proxy_arguments() {
   local name
   printf '%s\n' --proxy "$1"
   for name in $(proxy_providers); do printf '%s\n' --provider "$name"; done
+  for name in $(proxy_upstreams); do printf '%s\n' --upstream "$name"; done
 }
 
 # Where OpenClaw reaches the proxy: in Docker by its name.

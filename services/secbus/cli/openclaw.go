@@ -27,6 +27,7 @@ type openclawConfigureCommand struct {
 	openclawFile
 	Proxy    string   `default:"http://127.0.0.1:8080" placeholder:"URL" help:"The proxy as OpenClaw reaches it (${default})."`
 	Provider []string `placeholder:"NAME" help:"Provider of the proxy: anthropic, openai or gemini; may be repeated. By default those that the environment sets up."`
+	Upstream []string `placeholder:"NAME" help:"Server of LLM_UPSTREAMS, as name or name:quirk; may be repeated. By default those of the environment."`
 	Version  string   `placeholder:"VERSION" help:"OpenClaw's version, such as 2026.9.4; by default the one that has written the file last. Of the settings it decides which are known."`
 	Token    string   `name:"client-token-file" placeholder:"FILE" type:"path" help:"File that holds OpenClaw's token of PROXY_CLIENT_TOKENS."`
 	Print    bool     `help:"Print the settings, to put them there by hand, and change nothing."`
@@ -39,12 +40,13 @@ func (openclawConfigureCommand) Help() string {
 
 // Run configures OpenClaw and says what is left to do.
 func (c *openclawConfigureCommand) Run(term Terminal) error {
-	options := openclaw.Options{Base: c.Proxy, Providers: c.Provider, Version: c.Version}
+	options := openclaw.Options{Base: c.Proxy, Providers: c.Provider, Upstreams: c.Upstream, Version: c.Version}
 	if err := config.URL("--proxy", c.Proxy, "http", "https"); err != nil {
 		return err
 	}
 	if len(options.Providers) == 0 {
 		options.Providers = configuredProviders(term.Environ)
+		options.Upstreams = append(options.Upstreams, configuredUpstreams(term.Environ)...)
 	}
 	if c.Token != "" {
 		text, err := os.ReadFile(c.Token)
@@ -88,6 +90,17 @@ func configuredProviders(environ []string) []string {
 	for _, name := range []string{"anthropic", "openai", "gemini"} {
 		key := "LLM_" + strings.ToUpper(name) + "_API_KEY"
 		if (config.Lookup(environ, key) != "" || config.Lookup(environ, key+"_FILE") != "") && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// configuredUpstreams are the proxy's further servers, without their URLs.
+func configuredUpstreams(environ []string) []string {
+	var names []string
+	for entry := range strings.SplitSeq(config.Lookup(environ, "LLM_UPSTREAMS"), ",") {
+		if name, _, hasURL := strings.Cut(strings.TrimSpace(entry), "="); hasURL {
 			names = append(names, name)
 		}
 	}

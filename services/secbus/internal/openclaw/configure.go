@@ -19,6 +19,7 @@ import (
 type Options struct {
 	Base      string   // URL of the proxy, without a path
 	Providers []string // of the proxy: anthropic, openai, gemini; the first is the default
+	Upstreams []string // of LLM_UPSTREAMS without their URLs: name, or name:quirk
 	Version   string   // of OpenClaw, such as 2026.9.4; "" if it is not known
 	Token     string   // of PROXY_CLIENT_TOKENS; "" for none
 }
@@ -53,6 +54,28 @@ func providers() map[string]provider {
 		"openai":    {"openai", "openai-responses", "/v1", model{ID: "gpt-5.6", Name: "GPT-5.6", Reasoning: true, Input: vision, ContextWindow: 400_000, MaxTokens: 128_000}},
 		"gemini":    {"google", "google-generative-ai", "/v1beta", model{ID: "gemini-3.1-pro-preview", Name: "Gemini 3.1 Pro", Reasoning: true, Input: vision}},
 	}
+}
+
+// upstream is how OpenClaw speaks to a server of LLM_UPSTREAMS. Which models that has,
+// only its owner knows.
+func upstream(entry string) (provider, error) {
+	words := strings.Split(entry, ":")
+	p := provider{id: words[0], api: "openai-completions", path: "/up/" + words[0]}
+	if words[0] == "" || strings.Trim(words[0], "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+		return provider{}, fmt.Errorf("%.50q is not the name of an upstream", entry)
+	}
+	switch {
+	case slices.Contains(words[1:], "anthropic"):
+		p.api = "anthropic-messages"
+		return p, nil
+	case slices.Contains(words[1:], "gemini"):
+		p.api, p.path = "google-generative-ai", p.path+"/v1beta"
+		return p, nil
+	case slices.Contains(words[1:], "azure"):
+		p.api = "openai-responses"
+	}
+	p.path += "/v1"
+	return p, nil
 }
 
 // newest are the releases of which the configuration has agents.defaults.modelPolicy,
@@ -98,6 +121,17 @@ func Configure(d *Document, o Options) (notes []string, err error) {
 	}
 	if len(c.through) == 0 {
 		return nil, fmt.Errorf("no provider is named")
+	}
+	for _, entry := range o.Upstreams {
+		p, err := upstream(entry)
+		if err != nil {
+			return nil, err
+		}
+		if !c.uses(p) {
+			c.notef("the proxy also has %s, of which no model is named: name it as %s/MODEL in agents.defaults.model.fallbacks, and do this again", p.id, p.id)
+			continue
+		}
+		c.through = append(c.through, p)
 	}
 	for _, p := range c.through {
 		if err := c.provider(p); err != nil {
@@ -150,6 +184,13 @@ func (c *configuring) provider(p provider) error {
 	return c.catalog(p, append(slices.Clone(at), "models"))
 }
 
+// uses reports whether a model of p is known.
+func (c *configuring) uses(p provider) bool {
+	list, _ := c.Get("models", "providers", p.id, "models")
+	entries, _ := list.([]any)
+	return len(entries) > 0 || slices.ContainsFunc(c.references(), func(ref string) bool { return provided(ref) == p.id })
+}
+
 // token sends the client's token where nothing of OpenClaw's can take its place: a
 // left-over profile or environment variable counts more than apiKey (docs/providers/openai/runtimes.md).
 func (c *configuring) token(p provider, set func(any, ...string) error) error {
@@ -159,9 +200,9 @@ func (c *configuring) token(p provider, set func(any, ...string) error) error {
 	case !c.newest:
 		c.notef("OpenClaw sends the client's token of models.providers.%s.apiKey only if it has no profile and no variable with a key for %s", p.id, p.id)
 		return nil
-	case p.id == "openai":
+	case strings.HasPrefix(p.api, "openai-"):
 		return set(map[string]string{"mode": "authorization-bearer", "token": c.options.Token}, "request", "auth")
-	case p.id == "google":
+	case strings.HasPrefix(p.api, "google-"):
 		return set(map[string]string{"mode": "header", "headerName": "x-goog-api-key", "value": c.options.Token}, "request", "auth")
 	}
 	return set(map[string]string{"mode": "header", "headerName": "x-api-key", "value": c.options.Token}, "request", "auth")
