@@ -72,6 +72,8 @@ type Audit struct {
 	TimeToFirstChunk float64 `json:"gen_ai.response.time_to_first_chunk,omitempty"` // seconds
 	Duration         float64 `json:"duration,omitempty"`                            // seconds
 
+	Files []Upload `json:"files,omitempty"` // that the request uploaded, as far as they came
+
 	ToolCalls  []ToolCall `json:"tool_calls,omitempty"`
 	Findings   []Finding  `json:"findings,omitempty"`
 	Guard      *Guard     `json:"guard,omitempty"`
@@ -89,6 +91,16 @@ type Message struct {
 	Text string `json:"text"`
 }
 
+// Upload is an uploaded file. Its content is not kept.
+type Upload struct {
+	Name     string `json:"name,omitempty"` // as its sender calls it
+	Type     string `json:"type,omitempty"` // the media type that its sender gives it
+	Bytes    int64  `json:"bytes"`
+	SHA256   string `json:"sha256"`
+	Read     string `json:"read"`               // how it was judged: as "requests" (JSON lines), "text" or "opaque" (not read)
+	Requests int    `json:"requests,omitempty"` // lines that were judged as requests
+}
+
 // Usage counts tokens.
 type Usage struct {
 	Input         int64 `json:"gen_ai.usage.input_tokens"` // includes what was read from and written to the provider's cache
@@ -97,6 +109,10 @@ type Usage struct {
 	CacheCreation int64 `json:"gen_ai.usage.cache_creation.input_tokens,omitempty"`
 	Reasoning     int64 `json:"gen_ai.usage.reasoning.output_tokens,omitempty"`
 	Complete      bool  `json:"usage_complete"` // false when the answer broke off before the provider's final count, or states none that can be read
+
+	// Stored says that another record counts this: that of the request which was answered
+	// first with what is now read again. It is part of no sum.
+	Stored bool `json:"usage_stored,omitempty"`
 
 	CacheCreation1h int64        `json:"cache_creation_1h_tokens,omitempty"` // those of cache_creation that are kept for an hour, not for minutes
 	ServiceTier     string       `json:"service_tier,omitempty"`             // the provider's word for the tier that served the request, such as "priority"; empty for the usual one

@@ -27,6 +27,9 @@ func (d *Detector) Request(ctx context.Context, client string, r *inspect.Reques
 	}
 	d.references(w, &found, scope, r.References)
 	d.drift(w, &found, scope, r.Tools)
+	if r.Part {
+		return found.list
+	}
 	if f, ok := d.loop.request(w.hash, scope, d.modes[RunawayLoop]); ok {
 		found.add(f)
 	}

@@ -8,6 +8,10 @@ type Request struct {
 	Model  string // as the body names it, of a batch the first; empty where the API has it in the path
 	Stream bool   // an answer as server-sent events is asked for; false where the API has that in the path
 
+	// Part says that this is one of several parts of a request of the client's, of
+	// which none is a request of its own.
+	Part bool
+
 	// Session is what the body calls the session that the request belongs to: its
 	// prompt_cache_key, else its metadata.user_id; empty if it has neither.
 	Session string
