@@ -44,6 +44,7 @@ const (
 	modeUnknown mode = iota // before the first byte that is not white space
 	modeEvents
 	modeBody
+	modeObjects // of results
 	modeThrough // as they come
 )
 
@@ -58,6 +59,8 @@ type Reader struct {
 	scan   scan
 	meter  *meter // of an API that holds no calls; nil for the others
 	head   []byte // of an error that passes as it comes
+	object object // of results, the one that has begun
+	inLine bool   // of results, within a line that begins with no object
 
 	buffer []byte
 	in     []byte // the part of buffer that has been read from the body and not yet handled
@@ -164,6 +167,8 @@ func (r *Reader) advance() bool {
 		return r.advanceEvents()
 	case modeBody:
 		return r.advanceBody()
+	case modeObjects:
+		return r.advanceObjects()
 	default:
 		if r.meter != nil {
 			r.meter.write(r.in)
@@ -188,6 +193,10 @@ func (r *Reader) sniff() bool {
 	if len(r.in) < 4 && r.end == nil {
 		return false
 	}
+	if r.o.API == llmapi.Results && !r.o.Failed && isBinary(r.in) {
+		r.through() // no client reads answers in it
+		return true
+	}
 	if start := r.in[:min(len(r.in), 4)]; bytes.IndexByte(start, 0) >= 0 || bytes.HasPrefix(start, []byte("\xff\xfe")) || bytes.HasPrefix(start, []byte("\xfe\xff")) {
 		// There are clients that tell UTF-16 and UTF-32 by their zeros.
 		r.unclear(fmt.Errorf("%w: it is not in UTF-8", ErrMalformed))
@@ -198,6 +207,11 @@ func (r *Reader) sniff() bool {
 	switch {
 	case r.o.Failed && len(text) > 0 && text[0] == '<':
 		r.through() // a gateway's page
+	case r.o.API == llmapi.Results:
+		if bytes.HasPrefix(r.in, byteOrderMark) {
+			r.between(len(byteOrderMark))
+		}
+		r.mode = modeObjects
 	case len(text) > 0 && (text[0] == '{' || text[0] == '['), len(text) == 0 && len(r.in) >= firstBuffer:
 		r.mode = modeBody
 	case len(text) > 0 && len(r.in) >= len(byteOrderMark), r.end != nil:

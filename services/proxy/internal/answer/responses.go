@@ -49,6 +49,7 @@ type response struct {
 	Output     []jsontext.Value `json:"output"`
 	Usage      jsontext.Value   `json:"usage"`
 	Tier       jsontext.Value   `json:"service_tier"`
+	Background jsontext.Value   `json:"background"`
 	Error      jsontext.Value   `json:"error"`
 	Incomplete struct {
 		Reason text `json:"reason"`
@@ -102,6 +103,7 @@ func (r *responses) body(data []byte) error {
 func (r *responses) response(resp *response) error {
 	r.identify(string(resp.ID), string(resp.Model))
 	r.fail(resp.Error)
+	r.result.Background = r.result.Background || string(resp.Background) == "true"
 	if err := r.outputs(resp.Output); err != nil {
 		return err
 	}

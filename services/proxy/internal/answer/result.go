@@ -62,6 +62,10 @@ type Result struct {
 	// UsageChunk is the chunk of usage that a stream of Chat Completions has had.
 	UsageChunk UsageChunk
 	ToolCalls  []Call // those complete or withheld, in order, at most 1024
+	MoreCalls  int    // and how many further ones the results of a batch hold
+	// Background says that the answer is made without anyone waiting for it, so that it is
+	// whole only when it is fetched (Responses).
+	Background bool
 	ErrorType  string // the provider's word for an error that the answer reports, with any status
 	Blocked    error  // why the answer was withheld, in whole or from some point on; nil if it was not
 }

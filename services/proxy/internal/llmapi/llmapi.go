@@ -36,7 +36,8 @@ const (
 	Batches             // requests of the other APIs that are answered later: Anthropic's and OpenAI's batches
 	CachedContents      // Gemini: /v1beta/cachedContents
 	Transcriptions      // OpenAI: POST /v1/audio/transcriptions and /v1/audio/translations
-	Files               // Anthropic and OpenAI: /v1/files
+	Files               // Anthropic and OpenAI: /v1/files; Gemini: /upload/v1beta/files, /v1beta/files
+	Results             // what holds answers to earlier requests: the results of batches, and the contents of files
 )
 
 var names = [...]string{
@@ -44,6 +45,7 @@ var names = [...]string{
 	Responses: "responses", Embeddings: "embeddings", GenerateContent: "generate_content", Completions: "completions",
 	Moderations: "moderations", Images: "images", Speech: "speech", Conversations: "conversations",
 	Batches: "batches", CachedContents: "cached_contents", Transcriptions: "transcriptions", Files: "files",
+	Results: "results",
 }
 
 // String is the API's name in logs and metrics.
