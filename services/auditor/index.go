@@ -185,7 +185,7 @@ func watched(r chain.Record) (anomaly.Record, bool) {
 	for _, c := range ended.ToolCalls {
 		features.Tools = append(features.Tools, c.Name)
 	}
-	if u := ended.Usage; u != nil {
+	if u := ended.Usage; u != nil && !u.Stored {
 		features.InputTokens, features.OutputTokens = u.Input, u.Output
 	}
 	return features, true

@@ -21,6 +21,7 @@ import (
 	"github.com/openclaw-security/bus/services/proxy/internal/llmapi"
 	"github.com/openclaw-security/bus/services/proxy/internal/policy"
 	"github.com/openclaw-security/bus/services/proxy/internal/spool"
+	"github.com/openclaw-security/bus/services/proxy/internal/upload"
 )
 
 // headerRequestID names to the client which audit record is about its request.
@@ -35,6 +36,7 @@ type exchange struct {
 	route    forward.Route
 	endpoint *endpoint
 	body     []byte
+	upload   *upload.Reader   // in the place of body, where files pass
 	request  *inspect.Request // nil where the body is not understood
 	reader   *answer.Reader   // nil until the answer has begun
 	record   *record
@@ -114,12 +116,12 @@ func (x *exchange) read() error {
 	if err := x.Take(exchangeWeight); err != nil {
 		return err
 	}
-	body, err := forward.ReadBody(x.w, x.r, x.p.cfg.MaxBody, x)
-	if refused, ok := errors.AsType[llmapi.Error](err); ok && !errors.As(err, new(*policy.Verdict)) {
-		return policy.Refused(refused)
+	if x.route.Body == forward.File {
+		return x.openUpload()
 	}
+	body, err := forward.ReadBody(x.w, x.r, x.p.cfg.MaxBody, x)
 	if err != nil {
-		return err
+		return refusedBody(err)
 	}
 	x.body = body
 	x.record.RequestBytes = int64(len(body))
@@ -224,9 +226,17 @@ func (x *exchange) forward() {
 	var once sync.Once
 	sent := func() { once.Do(func() { x.Give(held) }) }
 	var outcome forward.Outcome
-	if x.route.WebSocket {
+	switch {
+	case x.upload != nil:
+		// The rest of a body that was refused is read, so that its client sees why.
+		forward.Drained(x.w, x.r, func() {
+			exchange := forward.Exchange{Route: x.route, Upload: uploadBody{x.upload}, Room: x, Answer: x.answer}
+			outcome = x.endpoint.upstream.Forward(x.w, x.r, exchange)
+		})
+		x.endUpload()
+	case x.route.WebSocket:
 		outcome = x.endpoint.upstream.Tunnel(x.w, x.r, x.route)
-	} else {
+	default:
 		exchange := forward.Exchange{Route: x.route, Body: body, Sent: sent, Room: x, Answer: x.answer}
 		if x.usage.body != nil {
 			exchange.Again = x.withoutUsage
@@ -234,8 +244,14 @@ func (x *exchange) forward() {
 		outcome = x.endpoint.upstream.Forward(x.w, x.r, exchange)
 	}
 	x.record.addOutcome(outcome)
+	if outcome.End == forward.UploadRefused {
+		x.record.stop(policy.Withheld(outcome.Err))
+	}
 	if x.reader != nil {
 		result := x.reader.Result()
+		if stored := x.p.counts.stored(x, result); stored {
+			result.Usage.Stored = true // there is one then
+		}
 		x.record.addResult(result)
 		x.addLeak(result.Blocked)
 		if x.usage.open && outcome.End == forward.Completed && outcome.Status == http.StatusOK && result.Blocked == nil {
@@ -290,6 +306,9 @@ func (x *exchange) withoutUsage(problem []byte) []byte {
 // answer is what an answer's body passes through.
 func (x *exchange) answer(status int, header http.Header, body io.Reader) io.Reader {
 	x.usage.body = nil
+	if x.upload != nil {
+		x.upload.Pause() // what the provider has answered to is all that it gets
+	}
 	failed := status >= http.StatusBadRequest
 	if charset := charsetOf(header); x.route.API != llmapi.None && !failed && !asciiCompatible(charset) {
 		return failing{answer.NotUTF8(charset)}

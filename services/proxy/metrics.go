@@ -94,7 +94,7 @@ func (m *metrics) request(api string, a *proto.Audit) {
 	if a.TimeToFirstChunk > 0 {
 		m.firstByte.WithLabelValues(api).Observe(a.TimeToFirstChunk)
 	}
-	if u := a.Usage; u != nil {
+	if u := a.Usage; u != nil && !u.Stored {
 		m.tokens.WithLabelValues(a.Provider, "input").Add(float64(max(u.Input, 0)))
 		m.tokens.WithLabelValues(a.Provider, "output").Add(float64(max(u.Output, 0)))
 		m.tokens.WithLabelValues(a.Provider, "cache_read").Add(float64(max(u.CacheRead, 0)))

@@ -90,6 +90,7 @@ type proxy struct {
 	records   *records
 	log       *slog.Logger
 	metrics   *metrics
+	counts    *counts
 	memory    *limit.Memory
 	conns     *limit.Connections
 }
@@ -201,6 +202,7 @@ func newProxy(cfg Config, rt daemon.Runtime) (p *proxy, err error) {
 		cfg:     cfg,
 		log:     rt.Log,
 		metrics: newMetrics(rt.Metrics),
+		counts:  newCounts(),
 		memory: limit.NewMemory(limit.MemoryConfig{
 			Total:   cfg.Memory,
 			Client:  cfg.clientMemory(),

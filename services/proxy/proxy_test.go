@@ -169,7 +169,7 @@ func TestRefused(t *testing.T) {
 		status int
 		says   string
 	}{
-		{"another path", nil, "POST", "/v1/files", "{}", nil, 404, ""},
+		{"another path", nil, "POST", "/v1/evals", "{}", nil, 404, ""},
 		{"dot segments", nil, "POST", "/v1/%2e%2e/%2e%2e/admin%3fx=1", "{}", nil, 400, ""},
 		{"no JSON", nil, "POST", "/v1/messages", "{", nil, 400, ""},
 		{"duplicate keys", nil, "POST", "/v1/messages", `{"model":"claude-sonnet-4-5","messages":[],"messages":[]}`, nil, 400, "twice"},

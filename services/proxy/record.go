@@ -23,6 +23,7 @@ import (
 	"github.com/openclaw-security/bus/services/proxy/internal/llmapi"
 	"github.com/openclaw-security/bus/services/proxy/internal/policy"
 	"github.com/openclaw-security/bus/services/proxy/internal/spool"
+	"github.com/openclaw-security/bus/services/proxy/internal/upload"
 )
 
 // Bounds of what a record holds: all of it is foreign, and the bus takes no
@@ -31,6 +32,7 @@ const (
 	maxName     = 200 // bytes of a name
 	maxCalls    = 500 // tool calls; the rest is counted
 	maxFindings = 200 // each is an alert of its own all the same
+	maxParts    = 64  // texts of uploads
 )
 
 // records makes the records of exchanges and the alerts about them.
@@ -98,6 +100,22 @@ func (r *record) describe(route forward.Route, request *inspect.Request) {
 	r.Session = cmp.Or(r.Session, clip(request.Session))
 	r.PromptHMAC = r.to.prompts.hmac(request)
 	r.Prompt = r.to.prompts.texts(r.Client, request)
+}
+
+// addPart notes what an upload says to the model.
+func (r *record) addPart(part *inspect.Request) {
+	r.RequestModel = cmp.Or(r.RequestModel, clip(part.Model))
+	if len(r.Prompt) < maxParts {
+		r.Prompt = append(r.Prompt, r.to.prompts.texts(r.Client, part)...)
+	}
+}
+
+// addFiles notes what was uploaded.
+func (r *record) addFiles(u *upload.Reader) {
+	r.RequestModel = cmp.Or(clip(u.Field("model")), r.RequestModel)
+	r.Stream = r.Stream || u.Field("stream") == "true"
+	r.Files = u.Files()
+	r.RequestBytes = u.Taken()
 }
 
 // start records that the request is about to go upstream, so that it is known
@@ -180,7 +198,7 @@ func (r *record) addResult(a answer.Result) {
 	r.ErrorType = cmp.Or(r.ErrorType, clip(a.ErrorType))
 	for i, call := range a.ToolCalls {
 		if i == maxCalls {
-			r.ToolCalls = append(r.ToolCalls, proto.ToolCall{Name: fmt.Sprintf("(%d more)", len(a.ToolCalls)-i)})
+			r.ToolCalls = append(r.ToolCalls, proto.ToolCall{Name: fmt.Sprintf("(%d more)", len(a.ToolCalls)-i+a.MoreCalls)})
 			break
 		}
 		verdict := proto.DecisionAllowed

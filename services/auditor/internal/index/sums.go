@@ -32,7 +32,7 @@ const maxTokens = 1 << 40
 func sumsOf(a *proto.Audit) *sums {
 	at := a.Time.UnixMicro()
 	s := &sums{requests: 1, first: at, last: at}
-	if u := a.Usage; u != nil {
+	if u := a.Usage; u != nil && !u.Stored {
 		s.input, s.output = tokens(u.Input), tokens(u.Output)
 		s.cacheRead, s.cacheCreation = tokens(u.CacheRead), tokens(u.CacheCreation)
 		s.reasoning = tokens(u.Reasoning)

@@ -144,3 +144,15 @@ func TestAddIsAllOrNothing(t *testing.T) {
 		t.Errorf("got %+v, %v", uses, err)
 	}
 }
+
+// The tokens of an answer that is read again are counted where it was made.
+func TestStoredUsageIsNotSummed(t *testing.T) {
+	a := proto.Audit{Usage: &proto.Usage{Input: 10, Output: 5, Complete: true}}
+	if s := sumsOf(&a); s.input != 10 || s.output != 5 {
+		t.Errorf("sums %+v", s)
+	}
+	a.Usage.Stored, a.Usage.Complete = true, false
+	if s := sumsOf(&a); s.input != 0 || s.output != 0 || s.fresh != 0 || s.incomplete != 0 || s.requests != 1 {
+		t.Errorf("sums of what is stored %+v", s)
+	}
+}

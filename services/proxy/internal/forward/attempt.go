@@ -44,6 +44,9 @@ type attempt struct {
 
 // send sends the request until the provider has answered with a status, twice at most.
 func (u *Upstream) send(ctx context.Context, in *http.Request, x Exchange) (*http.Response, error) {
+	if x.Upload != nil {
+		return u.sendUpload(ctx, in, x)
+	}
 	a := &attempt{body: x.Body, release: x.Sent}
 	defer a.end()
 	response, err := u.transport.RoundTrip(a.watch(ctx, u.request(in, x)))

@@ -44,6 +44,8 @@ func bodyDoc(r Route) string {
 		return "inspected"
 	case r.Body == OptionalJSON:
 		return "inspected, if any"
+	case r.Body == File:
+		return "files"
 	}
 	return ""
 }
@@ -54,7 +56,7 @@ func answerDoc(r Route) string {
 		return "not read"
 	}
 	switch r.API {
-	case llmapi.Messages, llmapi.ChatCompletions, llmapi.Completions, llmapi.Responses, llmapi.Conversations, llmapi.GenerateContent:
+	case llmapi.Messages, llmapi.ChatCompletions, llmapi.Completions, llmapi.Responses, llmapi.Conversations, llmapi.GenerateContent, llmapi.Results:
 		return "read"
 	}
 	return ""

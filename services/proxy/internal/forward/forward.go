@@ -48,6 +48,10 @@ type Exchange struct {
 	// returned, so that it may not be written to again.
 	Body []byte
 
+	// Upload is sent in the place of Body, if it is set: once, as it comes. An
+	// [llmapi.Error] in the tree of its error refuses the request.
+	Upload Upload
+
 	// Sent is called once Body is not needed any more, by any goroutine. May be nil.
 	Sent func()
 
@@ -69,6 +73,13 @@ type Exchange struct {
 	// refused: the client gets the Error in place of the provider's answer, if no
 	// byte of the body has been read before, and else an answer that breaks off.
 	Answer func(status int, header http.Header, body io.Reader) io.Reader
+}
+
+// Upload is a body that is not held in memory.
+type Upload interface {
+	io.Reader
+	ContentType() string
+	Length() int64 // in bytes; negative if it is not known
 }
 
 // Forward sends the request x on behalf of r, of which only parts of the header
@@ -119,6 +130,7 @@ func (f *flight) run(r *http.Request, x Exchange, cancel context.CancelCauseFunc
 	if err != nil {
 		return roundTripFailure(f.client, err)
 	}
+	f.upstream.nameHere(response.Header, r, x.Route)
 	defer response.Body.Close()
 	f.outcome.Upstream = response.StatusCode
 	if response.StatusCode < 200 || response.StatusCode >= 300 && response.StatusCode < 400 {

@@ -45,7 +45,7 @@ var passing = []string{
 // passingFamilies begin the names of the providers' own headers: versions and betas, which
 // grow with the APIs. The credentialWords in the rest of a name mark those that do not pass.
 var (
-	passingFamilies = []string{"Anthropic-", "Openai-", "X-Stainless-"}
+	passingFamilies = []string{"Anthropic-", "Openai-", "X-Stainless-", "X-Goog-Upload-"}
 	credentialWords = []string{"Key", "Token", "Auth", "Secret", "Cookie", "Organization", "Project", "Workspace"}
 )
 

@@ -50,6 +50,7 @@ const (
 	UpstreamRedirect    End = "upstream_redirect"    // the provider answered with 3xx, or switched protocols
 	UpstreamEncoding    End = "upstream_encoding"    // the answer is in an encoding that is not understood
 	AnswerRefused       End = "answer_refused"       // Exchange.Answer's reader refused the answer
+	UploadRefused       End = "upload_refused"       // Exchange.Upload refused the request, or its client broke it off
 )
 
 // failure is an end and the error for the client, if it can still be sent one.
@@ -66,6 +67,9 @@ var errIdle = errors.New("the provider sends nothing")
 func roundTripFailure(client context.Context, err error) *failure {
 	if client.Err() != nil {
 		return clientGone(err)
+	}
+	if refusal, ok := errors.AsType[llmapi.Error](err); ok && errors.As(err, new(*uploadError)) {
+		return &failure{UploadRefused, fmt.Errorf("refusing the upload: %w", err), refusal}
 	}
 	err = fmt.Errorf("asking the provider: %w", err)
 	if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() && !isDial(err) {

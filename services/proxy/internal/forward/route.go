@@ -30,12 +30,13 @@ type Route struct {
 type Body uint8
 
 // The ways. JSON is inspected, and so is OptionalJSON, which can be missing; Opaque is
-// not understood.
+// not understood; File is a file, or a form with files, and is read as it passes.
 const (
 	NoBody Body = iota
 	JSON
 	OptionalJSON
 	Opaque
+	File
 )
 
 // Service is where requests can go to.
@@ -229,14 +230,20 @@ func (t *Table) Match(r *http.Request) (Route, *llmapi.Error) {
 		return refuse(http.StatusNotFound, "%.10q %s is not a route of this proxy", r.Method, asked)
 	}
 	likely = route.Provider
-	if route.query, err = cleanQuery(query, found.query); err != nil {
+	if route.query, err = cleanQuery(query, found.query, route.API == llmapi.Results); err != nil {
 		return refuse(http.StatusBadRequest, "%v", err)
+	}
+	if route.Body == File && begins(r.Header) {
+		route.Body = OptionalJSON
 	}
 	if route.Body == NoBody && r.ContentLength != 0 {
 		return refuse(http.StatusBadRequest, "this request has no body")
 	}
 	if (route.Body == JSON || route.Body == OptionalJSON && r.ContentLength != 0) && !isJSON(r.Header) {
 		return refuse(http.StatusUnsupportedMediaType, "the Content-Type must be application/json")
+	}
+	if route.Body == File && route.Provider != llmapi.Gemini && !isForm(r.Header) {
+		return refuse(http.StatusUnsupportedMediaType, "the Content-Type must be multipart/form-data")
 	}
 	route.method, route.path = r.Method, path
 	return route, nil
@@ -369,6 +376,21 @@ func switchesProtocol(h http.Header) bool {
 		}
 	}
 	return false
+}
+
+// begins reports whether a request announces a file to Gemini, and has JSON about it.
+func begins(h http.Header) bool {
+	return strings.EqualFold(strings.TrimSpace(h.Get("X-Goog-Upload-Command")), "start")
+}
+
+// isForm reports whether a body is declared as a form.
+func isForm(h http.Header) bool {
+	values := h["Content-Type"]
+	if len(values) != 1 {
+		return false
+	}
+	media, _, err := mime.ParseMediaType(values[0])
+	return err == nil && media == "multipart/form-data"
 }
 
 // isJSON reports whether a body is declared as JSON in UTF-8. In another

@@ -46,7 +46,7 @@ func asked(method, target string, header http.Header) *http.Request {
 }
 
 func TestMatch(t *testing.T) {
-	table := newTable(t, all, "GET /v1/messages/batches/{id}/results")
+	table := newTable(t, all, "GET /v1/messages/batches/{id}/report")
 	version := http.Header{"Anthropic-Version": {"2023-06-01"}}
 	tests := []struct {
 		method, target string
@@ -60,6 +60,10 @@ func TestMatch(t *testing.T) {
 		{"POST", "//v1/chat/completions", nil, llmapi.OpenAI, llmapi.ChatCompletions, "", false},
 		{"POST", "/v1/messages?beta=true", nil, llmapi.Anthropic, llmapi.Messages, "", false},
 		{"POST", "/v1/messages/count_tokens", version, llmapi.Anthropic, llmapi.CountTokens, "", false},
+		{"GET", "/v1/messages/batches/msgbatch_1/report", version, llmapi.Anthropic, llmapi.None, "", false},
+		{"GET", "/v1/files/f/content", version, llmapi.Anthropic, llmapi.Results, "", false},
+		{"GET", "/v1/files/f/content", nil, llmapi.OpenAI, llmapi.Results, "", false},
+		{"GET", "/v1beta/files/f:download?alt=media", nil, llmapi.Gemini, llmapi.Results, "", false},
 		{"GET", "/v1/models", version, llmapi.Anthropic, llmapi.None, "", false},
 		{"GET", "/v1/models?limit=5&after_id=x", version, llmapi.Anthropic, llmapi.None, "", false},
 		{"GET", "/v1/models/claude-opus-4", version, llmapi.Anthropic, llmapi.None, "claude-opus-4", false},
@@ -72,7 +76,7 @@ func TestMatch(t *testing.T) {
 		{"POST", "/v1beta/models/gemini-2.5-pro:countTokens", nil, llmapi.Gemini, llmapi.GenerateContent, "gemini-2.5-pro", false},
 		{"GET", "/v1beta/models?pageSize=3", nil, llmapi.Gemini, llmapi.None, "", false},
 		{"POST", "/v1/messages/batches", nil, llmapi.Anthropic, llmapi.Batches, "", false},
-		{"GET", "/v1/messages/batches/msgbatch_1/results", version, llmapi.Anthropic, llmapi.None, "", false},
+		{"GET", "/v1/messages/batches/msgbatch_1/results", version, llmapi.Anthropic, llmapi.Results, "", false},
 		{"POST", "/v1/models/gemini-2.5-pro:generateContent", nil, llmapi.Gemini, llmapi.GenerateContent, "gemini-2.5-pro", false},
 		{"POST", "/v1alpha/models/gemini-2.5-pro:streamGenerateContent?alt=sse", nil, llmapi.Gemini, llmapi.GenerateContent, "gemini-2.5-pro", true},
 		{"GET", "/v1/models/ft:gpt-5:org::1", nil, llmapi.Anthropic, llmapi.None, "ft:gpt-5:org::1", false},
@@ -121,7 +125,7 @@ func TestMatchRefuses(t *testing.T) {
 		{"two verbs", "POST", "/v1beta/models/a:countTokens:generateContent", nil, 404},
 		{"no model", "POST", "/v1beta/models/:generateContent", nil, 404},
 		{"model with a slash", "POST", "/v1beta/models/a/b:generateContent", nil, 404},
-		{"unlisted", "POST", "/v1/files", nil, 404},
+		{"unlisted", "POST", "/v1/evals", nil, 404},
 		{"deeper", "GET", "/v1/responses/resp_1/output/1", nil, 404},
 		{"two verbs in an id", "GET", "/v1/responses/a:b/input_items", nil, 404},
 		{"case", "POST", "/V1/messages", nil, 404},

@@ -61,8 +61,9 @@ func isUnreserved(c byte) bool {
 
 // cleanQuery returns the query that goes upstream, or an error that can be
 // shown to the caller: it has no value in it. Of known, the parameters that may be used,
-// those that end in [] may come several times and also without the brackets.
-func cleanQuery(raw string, known []string) (string, error) {
+// those that end in [] may come several times and also without the brackets. media says that
+// alt=media asks for a file's content, which is read like any.
+func cleanQuery(raw string, known []string, media bool) (string, error) {
 	if raw == "" {
 		return "", nil
 	}
@@ -84,7 +85,7 @@ func cleanQuery(raw string, known []string) (string, error) {
 			return "", fmt.Errorf("the query has %s more than once", name)
 		}
 		if name == "alt" || name == "$alt" {
-			if forms++; forms > 1 || !isReadable(all[0]) {
+			if forms++; forms > 1 || !isReadable(all[0]) && !(media && all[0] == "media") {
 				return "", errors.New("the query parameter alt must be sse or json, and come once")
 			}
 		}

@@ -1,0 +1,87 @@
+package proxy
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/openclaw-security/bus/services/proxy/internal/forward"
+	"github.com/openclaw-security/bus/services/proxy/internal/inspect"
+	"github.com/openclaw-security/bus/services/proxy/internal/llmapi"
+	"github.com/openclaw-security/bus/services/proxy/internal/policy"
+	"github.com/openclaw-security/bus/services/proxy/internal/upload"
+)
+
+// openUpload has a body with files read as it passes.
+func (x *exchange) openUpload() error {
+	body, err := forward.UploadBody(x.w, x.r)
+	if err != nil {
+		return refusedBody(err)
+	}
+	if x.r.ContentLength > x.p.cfg.MaxUpload {
+		return uploadVerdict(upload.ErrTooLarge)
+	}
+	x.upload, err = upload.NewReader(body, upload.Options{
+		API:         x.route.API,
+		ContentType: x.r.Header.Get("Content-Type"),
+		Length:      x.r.ContentLength,
+		Judge:       x.judgePart,
+		Grow:        x.grow,
+		MaxBytes:    x.p.cfg.MaxUpload,
+		MaxLine:     int(x.p.cfg.MaxBody),
+	})
+	if err != nil {
+		return uploadVerdict(err)
+	}
+	return nil
+}
+
+// judgePart judges what is to go on next of an upload.
+func (x *exchange) judgePart(part *inspect.Request) error {
+	x.record.addPart(part)
+	return x.judge.request(x.r.Context(), part).Err()
+}
+
+// endUpload ends the upload: what the provider has not taken by now, it will not get. It
+// waits for a verdict that is under way.
+func (x *exchange) endUpload() {
+	if x.upload == nil {
+		return
+	}
+	_ = x.upload.Close() // never fails
+	x.record.addFiles(x.upload)
+}
+
+// uploadBody is an upload whose errors are for its client.
+type uploadBody struct{ *upload.Reader }
+
+var _ forward.Upload = uploadBody{}
+
+// Read implements io.Reader.
+func (b uploadBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	return n, uploadVerdict(err)
+}
+
+// uploadVerdict is the verdict on an upload that has ended with err.
+func uploadVerdict(err error) error {
+	verdict, known := errors.AsType[*policy.Verdict](err)
+	switch {
+	case known:
+		return verdict
+	case errors.Is(err, upload.ErrTooLarge):
+		return policy.Refused(llmapi.Error{Status: http.StatusRequestEntityTooLarge, Message: err.Error() + " (PROXY_MAX_UPLOAD)"})
+	case errors.Is(err, upload.ErrMalformed):
+		return policy.Refused(llmapi.Error{Status: http.StatusBadRequest, Message: err.Error()})
+	case errors.Is(err, upload.ErrRead):
+		return refusedBody(forward.UploadError(err))
+	}
+	return err
+}
+
+// refusedBody is the verdict on a body that could not be read.
+func refusedBody(err error) error {
+	if refused, ok := errors.AsType[llmapi.Error](err); ok && !errors.As(err, new(*policy.Verdict)) {
+		return policy.Refused(refused)
+	}
+	return err
+}
