@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -116,9 +117,12 @@ func (a *attempt) compareRequest() {
 		return
 	}
 	got := a.sent[len(a.sent)-1]
+	got.body = sameBoundary(got.body, got.header)
 	a.differs(inRequest, "method", one.Request.Method, got.method)
 	a.differs(inRequest, "path", cmp.Or(expect.Path, withoutKey(one.Request.Path)), got.uri)
-	switch content := one.Request.bytes(); {
+	h := make(http.Header)
+	one.Request.Headers.set(h)
+	switch content := sameBoundary(one.Request.bytes(), h); {
 	case expect.Body != nil:
 		a.differs(inRequest, "body", *expect.Body, string(got.body))
 	case said.APIOf(one.Request.Path) == said.Chat && len(got.body) > len(content):
@@ -133,13 +137,32 @@ func (a *attempt) compareRequest() {
 			a.differs(inRequest, "header "+name, *value, strings.Join(got.header.Values(name), ", "))
 		}
 	}
-	h := make(http.Header)
-	one.Request.Headers.set(h)
 	for name := range h {
+		if name == "Content-Type" && isForm(h) != "" {
+			continue // it names the boundary
+		}
 		if !slices.Contains(credentials, name) && !slices.Equal(h.Values(name), got.header.Values(name)) {
 			a.lost = append(a.lost, name)
 		}
 	}
+}
+
+// sameBoundary is the body of a form with the boundary that all forms have here: the proxy
+// chooses its own.
+func sameBoundary(body []byte, h http.Header) []byte {
+	if boundary := isForm(h); boundary != "" {
+		return bytes.ReplaceAll(body, []byte("--"+boundary), []byte("--boundary"))
+	}
+	return body
+}
+
+// isForm is the boundary of a body of parts, empty if it is something else.
+func isForm(h http.Header) string {
+	media, parameters, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if err != nil || !strings.HasPrefix(media, "multipart/") {
+		return ""
+	}
+	return parameters["boundary"]
 }
 
 // withoutKey is a path without the credential that Google's clients put there.
