@@ -36,7 +36,7 @@ func (c *counts) stored(x *exchange, result answer.Result) bool {
 	switch x.route.API {
 	case llmapi.Results:
 		id = x.r.URL.Path
-	case llmapi.Responses:
+	case llmapi.Responses, llmapi.Interactions:
 	default:
 		return false
 	}

@@ -41,6 +41,8 @@ func newFormat(o Options, g *gate) format {
 		return &responses{gate: g, lastCall: -1, scan: newScan()}
 	case llmapi.GenerateContent:
 		return &gemini{gate: g, asked: o.Pieces}
+	case llmapi.Interactions:
+		return &interactions{gate: g, lastCall: -1}
 	case llmapi.Results:
 		return &results{gate: g}
 	default:

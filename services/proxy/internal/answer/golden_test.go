@@ -109,6 +109,24 @@ func goldens() []golden {
 				Usage: &proto.Usage{Input: 4, Output: 9, Complete: true},
 			},
 		},
+		{
+			file: "interactions.sse", api: llmapi.Interactions,
+			judged: []string{`!google_search_call/g1 {"queries":["go 1.26"]}`, `exec/call_1 {"command":"ls -la"}`},
+			text:   "A list is wanted.I'll look “there” now.", released: 1,
+			want: answer.Result{
+				ID: "v1_9", Model: "gemini-3.1-pro-preview", FinishReasons: []string{"requires_action"},
+				Usage: &proto.Usage{Input: 40, Output: 27, CacheRead: 16, Reasoning: 7, Complete: true},
+			},
+		},
+		{
+			file: "interactions.json", api: llmapi.Interactions,
+			judged: []string{`exec/call_1 {"command": "ls -la"}`},
+			text:   "A list is wanted.I'll look there now.",
+			want: answer.Result{
+				ID: "v1_9", Model: "gemini-3.1-pro-preview", FinishReasons: []string{"requires_action"},
+				Usage: &proto.Usage{Input: 40, Output: 27, CacheRead: 16, Reasoning: 7, Complete: true},
+			},
+		},
 	}
 }
 
@@ -238,10 +256,11 @@ func TestWithoutJudgeOnlyWatches(t *testing.T) {
 func TestRefusesTheLastCall(t *testing.T) {
 	verdict := errors.New(`"rm -rf" is not allowed`)
 	starts := map[string]string{
-		"messages.sse":  "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":3",
-		"chat.sse":      `data: {"id":"chatcmpl-B9","object":"chat.completion.chunk","created":1741570283,"model":"gpt-4.1-2025-04-14","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"\"/tmp`,
-		"responses.sse": "event: response.output_item.done\ndata: {\"type\":\"response.output_item.done\",\"sequence_number\":15",
-		"gemini.sse":    `data: {"candidates": [{"content": {"parts": [{"functionCall"`,
+		"messages.sse":     "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":3",
+		"chat.sse":         `data: {"id":"chatcmpl-B9","object":"chat.completion.chunk","created":1741570283,"model":"gpt-4.1-2025-04-14","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"\"/tmp`,
+		"responses.sse":    "event: response.output_item.done\ndata: {\"type\":\"response.output_item.done\",\"sequence_number\":15",
+		"gemini.sse":       `data: {"candidates": [{"content": {"parts": [{"functionCall"`,
+		"interactions.sse": "event: step.delta\ndata: {\"event_type\":\"step.delta\",\"index\":3,\"delta\":{\"type\":\"arguments_delta\",\"arguments\":\"\\\"ls",
 	}
 	for _, g := range goldens() {
 		data := g.data(t)

@@ -58,10 +58,11 @@ func (p *pump) waiting() string {
 // makes its call whole; after a refusal that is all.
 func TestHoldsACallUntilItIsJudged(t *testing.T) {
 	whole := map[string]string{
-		"messages.sse":  ` -la\"}`,
-		"chat.sse":      `"id":"call_b"`, // the first piece of a shell command, before the end of the other call
-		"responses.sse": `"\"pwd\"}"`,
-		"gemini.sse":    `"functionCall"`,
+		"messages.sse":     ` -la\"}`,
+		"chat.sse":         `"id":"call_b"`, // the first piece of a shell command, before the end of the other call
+		"responses.sse":    `"\"pwd\"}"`,
+		"gemini.sse":       `"functionCall"`,
+		"interactions.sse": `"google_search_call"`,
 	}
 	for _, g := range goldens() {
 		if whole[g.file] == "" {

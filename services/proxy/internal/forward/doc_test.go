@@ -56,7 +56,7 @@ func answerDoc(r Route) string {
 		return "not read"
 	}
 	switch r.API {
-	case llmapi.Messages, llmapi.ChatCompletions, llmapi.Completions, llmapi.Responses, llmapi.Conversations, llmapi.GenerateContent, llmapi.Results:
+	case llmapi.Messages, llmapi.ChatCompletions, llmapi.Completions, llmapi.Responses, llmapi.Conversations, llmapi.GenerateContent, llmapi.Interactions, llmapi.Results:
 		return "read"
 	}
 	return ""

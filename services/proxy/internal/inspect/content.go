@@ -213,7 +213,10 @@ func (it *item) call() []byte {
 // impliedRole is the role that the item's type implies, roleOpen if none.
 func (it *item) impliedRole() Role {
 	switch {
+	case string(it.kind) == "model_output": // of Gemini's interactions, as function_result
+		return RoleAssistant
 	case bytes.HasSuffix(it.kind, []byte("tool_result")),
+		string(it.kind) == "function_result",
 		bytes.HasSuffix(it.kind, []byte("_output")),
 		string(it.kind) == "mcp_list_tools":
 		return RoleTool

@@ -90,7 +90,7 @@ func fieldOf(name []byte) field {
 		"generationConfig", "generation_config", "safetySettings", "safety_settings",
 		"output_config", "output_format", "web_search_options", "container", "conversation", "context_management", "metadata", "include", "modalities",
 		"service_tier", "truncation", "encoding_format", "verbosity", "user", "safety_identifier",
-		"prompt_cache_key", "prompt_cache_retention", "previous_response_id", "cachedContent", "cached_content":
+		"prompt_cache_key", "prompt_cache_retention", "previous_response_id", "previous_interaction_id", "cachedContent", "cached_content":
 		return fieldSettings
 
 	case "items":

@@ -84,7 +84,7 @@ func kindOf(name []byte) ReferenceKind {
 		return RefConnector
 	case "file_id", "file_ids", "input_file_id", "vector_store_ids", "fileSearchStoreNames", "file_search_store_names":
 		return RefFile
-	case "previous_response_id":
+	case "previous_response_id", "previous_interaction_id":
 		return RefResponse
 	case "conversation":
 		return RefConversation

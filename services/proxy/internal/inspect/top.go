@@ -29,7 +29,11 @@ func (p *parser) top(to int32) {
 			p.contentOf(o.to, "contents is not an array", '[')
 			p.assume(first, RoleUser)
 		case fieldInput:
-			p.contentOf(o.to, "input is neither a string nor an array", '[', '"')
+			starts := []byte{'[', '"'}
+			if p.req.API == llmapi.Interactions {
+				starts = append(starts, '{')
+			}
+			p.contentOf(o.to, "input is neither a string nor an array", starts...)
 			p.assume(first, RoleUser)
 		case fieldSystem:
 			p.content(o.to)

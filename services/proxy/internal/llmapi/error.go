@@ -110,6 +110,16 @@ func (e Error) Event(a API) []byte {
 		}{Type: "error", Code: e.kind(OpenAI), Message: e.text()}))
 	case GenerateContent:
 		return sse("", e.Body(Gemini))
+	case Interactions:
+		// https://ai.google.dev/gemini-api/docs/interactions/streaming
+		type detail struct {
+			Code    string `json:"code"`
+			Message string `json:"message"`
+		}
+		return sse("error", encode(struct {
+			Type  string `json:"event_type"`
+			Error detail `json:"error"`
+		}{"error", detail{strings.ToLower(e.kind(Gemini)), e.text()}}))
 	default:
 		return sse("", e.Body(OpenAI))
 	}

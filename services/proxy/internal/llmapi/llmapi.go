@@ -37,6 +37,7 @@ const (
 	CachedContents      // Gemini: /v1beta/cachedContents
 	Transcriptions      // OpenAI: POST /v1/audio/transcriptions and /v1/audio/translations
 	Files               // Anthropic and OpenAI: /v1/files; Gemini: /upload/v1beta/files, /v1beta/files
+	Interactions        // Gemini: /v1beta/interactions
 	Results             // what holds answers to earlier requests: the results of batches, and the contents of files
 )
 
@@ -45,7 +46,7 @@ var names = [...]string{
 	Responses: "responses", Embeddings: "embeddings", GenerateContent: "generate_content", Completions: "completions",
 	Moderations: "moderations", Images: "images", Speech: "speech", Conversations: "conversations",
 	Batches: "batches", CachedContents: "cached_contents", Transcriptions: "transcriptions", Files: "files",
-	Results: "results",
+	Results: "results", Interactions: "interactions",
 }
 
 // String is the API's name in logs and metrics.
@@ -62,7 +63,7 @@ func (a API) Operation() string {
 	switch a {
 	case Messages, ChatCompletions, Responses:
 		return "chat"
-	case GenerateContent:
+	case GenerateContent, Interactions:
 		return "generate_content"
 	case Embeddings:
 		return "embeddings"
