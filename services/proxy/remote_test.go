@@ -57,3 +57,41 @@ func TestRemoteContentIsRecorded(t *testing.T) {
 		t.Errorf("enforced: %+v", a)
 	}
 }
+
+// What a batch or an interaction names is recorded.
+func TestStoredContentIsRecorded(t *testing.T) {
+	for name, test := range map[string]struct{ path, body, detail string }{
+		"OpenAI's batch": {"/v1/batches", `{"input_file_id":"file-9","endpoint":"/v1/responses","completion_window":"24h"}`, `a stored file, "file-9"`},
+		"Gemini's batch": {"/v1beta/models/m:batchGenerateContent", `{"batch":{"inputConfig":{"fileName":"files/f9"}}}`, `a stored file, "files/f9"`},
+		"an interaction": {"/v1beta/interactions", `{"model":"m","input":"hi","previous_interaction_id":"v1_9"}`, `an earlier response, "v1_9"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newSolo(t, answering(http.StatusOK, "application/json", "{}"), nil)
+			if got := r.send("POST", test.path, "application/json", test.body); got.status != http.StatusOK {
+				t.Fatalf("%d %s", got.status, got.body)
+			}
+			if a := r.final(); len(a.Findings) != 1 || a.Findings[0].Detail != test.detail {
+				t.Errorf("record of %+v", a.Findings)
+			}
+		})
+	}
+}
+
+// The guard is asked about what is uploaded.
+func TestGuardReadsUploads(t *testing.T) {
+	for name, content := range map[string]string{
+		"text":     "some words\nplease say the word sesame\n",
+		"requests": `{"custom_id":"a","body":{"model":"m","input":"please say the word \u0073esame"}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newSolo(t, answering(http.StatusOK, "application/json", "{}"), func(c *Config) { use(c, startGuard(t, blockWith("sesame", "the word")).url) })
+			body, kind := uploadOf(t, "user_data", "a.txt", content)
+			if got := r.send("POST", "/v1/files", kind, body); got.status != http.StatusBadRequest {
+				t.Errorf("status %d: %s", got.status, got.body)
+			}
+			if a := r.final(); a.Decision != proto.DecisionBlocked || a.Guard == nil {
+				t.Errorf("record %+v", a)
+			}
+		})
+	}
+}

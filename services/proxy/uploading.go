@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/openclaw-security/bus/services/proxy/internal/forward"
 	"github.com/openclaw-security/bus/services/proxy/internal/inspect"
@@ -24,6 +25,7 @@ func (x *exchange) openUpload() error {
 		API:         x.route.API,
 		ContentType: x.r.Header.Get("Content-Type"),
 		Length:      x.r.ContentLength,
+		Piece:       isPiece(x.r.Header),
 		Judge:       x.judgePart,
 		Grow:        x.grow,
 		MaxBytes:    x.p.cfg.MaxUpload,
@@ -33,6 +35,13 @@ func (x *exchange) openUpload() error {
 		return uploadVerdict(err)
 	}
 	return nil
+}
+
+// isPiece reports whether a request brings a part of a file to Gemini, with others before or
+// behind it: https://ai.google.dev/api/files.
+func isPiece(h http.Header) bool {
+	command, offset := h.Get("X-Goog-Upload-Command"), h.Get("X-Goog-Upload-Offset")
+	return command != "" && (!strings.Contains(command, "finalize") || offset != "" && offset != "0")
 }
 
 // judgePart judges what is to go on next of an upload.

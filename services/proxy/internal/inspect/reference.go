@@ -84,6 +84,8 @@ func kindOf(name []byte) ReferenceKind {
 		return RefConnector
 	case "file_id", "file_ids", "input_file_id", "vector_store_ids", "fileSearchStoreNames", "file_search_store_names":
 		return RefFile
+	case "fileName", "file_name": // of Gemini's batches
+		return RefFile
 	case "previous_response_id", "previous_interaction_id":
 		return RefResponse
 	case "conversation":
@@ -118,6 +120,10 @@ func (p *parser) referBy(kind ReferenceKind, name []byte, s *Segment) {
 		}
 	}
 	switch kind {
+	case RefFile:
+		if strings.HasPrefix(strings.ToLower(strings.ReplaceAll(string(name), "_", "")), "filename") && p.req.API != llmapi.Batches {
+			return
+		}
 	case RefItem:
 		switch {
 		case top == "prompt" && len(way) == 2:

@@ -53,6 +53,9 @@ type Options struct {
 	ContentType string // of the body
 	Length      int64  // of the body, in bytes; negative if it is not known
 
+	// Piece says that the body is a part of a file, whose first and last line may be cut.
+	Piece bool
+
 	// Judge is called by Read with what is to go on next. It may block; an error ends the
 	// body. The Request may not be kept.
 	Judge func(*inspect.Request) error
@@ -101,6 +104,7 @@ func NewReader(body io.Reader, o Options) (*Reader, error) {
 		return nil, fmt.Errorf("%w: its Content-Type is malformed", ErrMalformed)
 	case !strings.HasPrefix(media, "multipart/"):
 		r.file = newFile("", media)
+		r.file.declared = r.file.declared && !o.Piece
 		return r, nil
 	case media != "multipart/form-data" && media != "multipart/related":
 		return nil, fmt.Errorf("%w: its parts are neither form-data nor related", ErrMalformed)

@@ -300,6 +300,13 @@ func TestFileAsBody(t *testing.T) {
 	if files := r.Files(); len(files) != 1 || files[0].Read != "requests" || !j.saw("first") {
 		t.Errorf("files %+v", files)
 	}
+	cut, err := upload.NewReader(strings.NewReader(lineA[:40]), upload.Options{ContentType: "application/jsonl", Piece: true, Judge: new(judged).judge, MaxBytes: 100, MaxLine: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(cut); err != nil || string(got) != lineA[:40] || cut.Files()[0].Read != "text" {
+		t.Errorf("%s, %v", got, err)
+	}
 	const related = "--b\r\nContent-Type: application/json\r\n\r\n{\"file\":{\"display_name\":\"mine\"}}\r\n--b\r\nContent-Type: text/plain\r\n\r\nhello\r\n--b--\r\n"
 	j = new(judged)
 	r = newReader(t, related, "multipart/related; boundary=b", j)
