@@ -272,6 +272,9 @@ func (x *exchange) addLeak(blocked error) {
 		return
 	}
 	leak := x.p.leaks[forbidden.Value]
+	if forbidden.Spelled {
+		leak.Detail = "with separators, backwards or by ROT13"
+	}
 	known := slices.ContainsFunc(x.record.Findings, func(f proto.Finding) bool {
 		return f.Rule == leak.Rule && f.Enforced
 	})
@@ -323,6 +326,7 @@ func (x *exchange) answer(status int, header http.Header, body io.Reader) io.Rea
 		},
 		Text:      func(t answer.Text) func([]byte) error { return x.judge.text(x.r.Context(), t) },
 		Forbidden: x.p.forbidden,
+		Spelled:   x.p.spelled,
 		Canceled:  x.r.Context().Err,
 		Grow:      x.grow,
 		Pieces:    x.pieces,

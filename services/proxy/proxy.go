@@ -45,6 +45,7 @@ import (
 	"github.com/openclaw-security/bus/services/proxy/internal/inspect"
 	"github.com/openclaw-security/bus/services/proxy/internal/limit"
 	"github.com/openclaw-security/bus/services/proxy/internal/llmapi"
+	"github.com/openclaw-security/bus/services/proxy/internal/spelled"
 	"github.com/openclaw-security/bus/services/proxy/internal/spool"
 )
 
@@ -85,6 +86,7 @@ type proxy struct {
 	detector  *detect.Detector
 	guard     *guard.Client // nil if there is none
 	forbidden [][]byte
+	spelled   *spelled.Values  // the forbidden values, written in other ways
 	leaks     []detect.Finding // what an answer that holds a forbidden value is found to be, by its index
 	spool     *spool.Spool
 	records   *records
@@ -255,6 +257,7 @@ func newProxy(cfg Config, rt daemon.Runtime) (p *proxy, err error) {
 	}
 	p.forbid(detect.KeyLeak, keys)
 	p.forbid(detect.Canary, canaries)
+	p.spelled = spelled.New(p.forbidden)
 	if cfg.Guard.Enabled {
 		rt.Ready.Expect("guard")
 		rt.Ready.Set("guard", nil)

@@ -42,6 +42,10 @@ type chatChunk struct {
 	Tier    jsontext.Value `json:"service_tier"`
 	Groq    jsontext.Value `json:"x_groq"` // with usage in it: https://console.groq.com/docs/api-reference#chat-create
 	Error   jsontext.Value `json:"error"`
+
+	// Members that belong into a choice.
+	ToolCalls    jsontext.Value `json:"tool_calls"`
+	FunctionCall jsontext.Value `json:"function_call"`
 }
 
 type chatChoice struct {
@@ -145,6 +149,11 @@ func (c *chat) body(data []byte) error {
 func (c *chat) chunk(chunk *chatChunk) error {
 	c.identify(string(chunk.ID), string(chunk.Model))
 	c.fail(chunk.Error)
+	for _, misplaced := range []jsontext.Value{chunk.ToolCalls, chunk.FunctionCall} {
+		if len(misplaced) > 0 && misplaced.Kind() != 'n' && string(misplaced) != "[]" {
+			return fmt.Errorf("%w: a tool call outside the choices", ErrMalformed)
+		}
+	}
 	for i := range chunk.Choices {
 		choice := &chunk.Choices[i]
 		// In a chunk, message is not documented, but some servers end with one.

@@ -285,7 +285,7 @@ func (g *gate) decideCall(c *call) error {
 		c.versions = append(c.versions, nil)
 	}
 	for _, arguments := range c.versions {
-		if err := g.watch.in(arguments); err != nil {
+		if err := g.watch.inArguments(arguments); err != nil {
 			return err
 		}
 		tool := c.ToolCall

@@ -29,6 +29,7 @@ import (
 	"slices"
 
 	"github.com/openclaw-security/bus/services/proxy/internal/llmapi"
+	"github.com/openclaw-security/bus/services/proxy/internal/spelled"
 )
 
 const (
@@ -435,6 +436,10 @@ type Options struct {
 	// over several events. Text whose end could become one goes on once it can
 	// no longer; fewer than 8 matching bytes are not held for that.
 	Forbidden [][]byte
+
+	// Spelled finds the values of Forbidden that are written with separators, backwards
+	// and the like, in decoded text and in a call's arguments. May be nil.
+	Spelled *spelled.Values
 
 	// Canceled is called before each step of Read. Its error, as of the Err of the
 	// request's context, ends the answer. May be nil.

@@ -23,7 +23,8 @@ var (
 
 // ForbiddenError is an ErrForbidden that says which value it was.
 type ForbiddenError struct {
-	Value int // its index in Options.Forbidden
+	Value   int  // its index in Options.Forbidden
+	Spelled bool // it is written in another way, see package spelled
 }
 
 // Error implements error.

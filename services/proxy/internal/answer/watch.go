@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/openclaw-security/bus/services/proxy/internal/spelled"
 )
 
 const (
@@ -22,6 +24,9 @@ type Text struct {
 	Choice int
 	Kind   TextKind
 }
+
+// mixed stands for all choices of an answer.
+const mixed = -1
 
 // TextKind is what a text is to a client.
 type TextKind uint8
@@ -45,6 +50,7 @@ type key struct {
 type watch struct {
 	begin   func(Text) func([]byte) error
 	values  [][]byte
+	spelled *spelled.Values
 	longest int
 
 	texts   map[key]*watched
@@ -59,13 +65,14 @@ type watch struct {
 // watched is a text that is open.
 type watched struct {
 	tail    []byte // of the text: as much as could be the beginning of a value
+	spelled spelled.Text
 	pending bool
 	piece   func([]byte) error // nil if nobody else looks
 	used    uint64
 }
 
 func newWatch(o Options) watch {
-	w := watch{begin: o.Text, values: o.Forbidden}
+	w := watch{begin: o.Text, values: o.Forbidden, spelled: o.Spelled}
 	for _, v := range o.Forbidden {
 		w.longest = max(w.longest, len(v))
 	}
@@ -87,6 +94,26 @@ func (w *watch) say(k key, about Text, piece []byte) {
 		w.stopped = t.piece(piece)
 	}
 	w.look(t, piece)
+	w.mix(k, piece)
+}
+
+// mix looks at the texts of all choices as one, too, from the second choice on: a client
+// that asked for one choice may take no notice of which a piece belongs to.
+func (w *watch) mix(k key, piece []byte) {
+	if !w.forbids() {
+		return
+	}
+	all := key{choice: mixed, kind: k.kind}
+	if _, ok := w.texts[all]; !ok {
+		if k.choice <= 0 {
+			return
+		}
+		if first := w.texts[key{0, k.index, k.kind}]; first != nil {
+			seeded := w.text(all)
+			w.look(seeded, first.tail)
+		}
+	}
+	w.look(w.text(all), piece)
 }
 
 // add looks for values in a further piece of the text k, and reports whether it ends
@@ -144,10 +171,14 @@ func (w *watch) look(t *watched, piece []byte) {
 	if found == nil && len(piece) > reach {
 		found = w.contains(piece)
 	}
+	value, pending := w.spelled.Add(&t.spelled, piece)
+	if found == nil && value >= 0 {
+		found = &ForbiddenError{Value: value, Spelled: true}
+	}
 	if w.found == nil {
 		w.found = found
 	}
-	pending := w.begins(end)
+	pending = pending || w.begins(end)
 	t.tail = append(t.tail[:0], end[max(0, len(end)-reach):]...)
 	w.count(t.pending, pending)
 	t.pending = pending
@@ -231,6 +262,18 @@ func (w *watch) in(text []byte) error {
 		err = w.contains(unescape(text))
 	}
 	return err
+}
+
+// inArguments is in for the arguments of a call, which are searched for what is
+// spelled out, too.
+func (w *watch) inArguments(text []byte) error {
+	if err := w.in(text); err != nil || !w.forbids() {
+		return err
+	}
+	if value := w.spelled.In(unescape(text)); value >= 0 {
+		return &ForbiddenError{Value: value, Spelled: true}
+	}
+	return nil
 }
 
 // unescape resolves every escape of a JSON text, without regard for where in the

@@ -27,6 +27,7 @@ package detect
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -184,13 +185,21 @@ func (d *Detector) giveBack(w *scratch) {
 
 // run adds to s.hits what b finds in text, as it is and without its escapes.
 func (w *scratch) run(b *scanner, s *scan, text []byte) {
-	b.run(s, text)
-	for round := range w.plain {
-		var changed bool
-		if w.plain[round], changed = plain(w.plain[round], text); !changed {
-			return
+	for layer := range w.layers(text) {
+		b.run(s, layer)
+		b.spell(s, b.spelled.In(layer))
+	}
+}
+
+// layers yields text as it is and without its escapes.
+func (w *scratch) layers(text []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for round := 0; yield(text) && round < len(w.plain); round++ {
+			var changed bool
+			if w.plain[round], changed = plain(w.plain[round], text); !changed {
+				return
+			}
+			text = w.plain[round]
 		}
-		text = w.plain[round]
-		b.run(s, text)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/secret"
 	"github.com/openclaw-security/bus/services/proxy/internal/llmapi"
+	"github.com/openclaw-security/bus/services/proxy/internal/spelled"
 )
 
 // ToolCall returns what is found in a tool call that a model makes in its
@@ -96,6 +97,7 @@ type Text struct {
 	detector *Detector
 	scan     scan
 	tail     []byte // of what was written, to be looked at again with what follows
+	spelled  spelled.Text
 }
 
 // Answer returns a Text for one answer.
@@ -117,7 +119,11 @@ func (t *Text) Write(text []byte) []Finding {
 	t.scan.hits = t.scan.hits[:0]
 	for part := range slices.Chunk(text, maxPiece) {
 		w.text = append(append(w.text[:0], t.tail...), part...)
-		w.run(d.answer, &t.scan, w.text)
+		for layer := range w.layers(w.text) {
+			d.answer.run(&t.scan, layer)
+		}
+		value, _ := d.answer.spelled.Add(&t.spelled, part) // has a memory of its own
+		d.answer.spell(&t.scan, value)
 		t.tail = append(t.tail[:0], w.text[max(len(w.text)-d.carry, 0):]...)
 	}
 

@@ -55,8 +55,8 @@ type Rule struct {
 // Rules returns every rule, the gravest first.
 func Rules() []Rule {
 	return []Rule{
-		{KeyLeak, "the provider key that the proxy holds, plain or encoded, in a prompt, an answer or a tool call", proto.SeverityCritical, Enforce},
-		{Canary, "a canary value, plain or encoded, in a prompt, an answer or a tool call", proto.SeverityCritical, Enforce},
+		{KeyLeak, "the provider key that the proxy holds, plain, encoded or spelled out, in a prompt, an answer or a tool call", proto.SeverityCritical, Enforce},
+		{Canary, "a canary value, plain, encoded or spelled out, in a prompt, an answer or a tool call", proto.SeverityCritical, Enforce},
 		{DangerousCommand, "a tool call that runs downloads, opens a reverse shell, reads credentials, persists, destroys or blinds", proto.SeverityCritical, Observe},
 		{Secret, "a secret in a tool call that heads for the network", proto.SeverityHigh, Observe},
 		{RunawayLoop, "the same tool call, or requests, far more often than a task needs", proto.SeverityHigh, Observe},

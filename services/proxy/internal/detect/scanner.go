@@ -7,9 +7,11 @@ import (
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/keyword"
 	"github.com/openclaw-security/bus/services/internal/secret"
+	"github.com/openclaw-security/bus/services/proxy/internal/spelled"
 )
 
-// signature looks for one thing. Every text that has it holds one of the keywords.
+// signature looks for one thing. Every text that has it holds one of the keywords,
+// but for a value that is spelled out.
 type signature struct {
 	rule     string
 	severity proto.Severity
@@ -21,6 +23,7 @@ type signature struct {
 	// whose matches must pass accept, if that is set. With neither, the keyword
 	// says it all.
 	form    *form
+	value   string // that is meant; without a form, it is looked for by package spelled
 	pattern *regexp.Regexp
 	accept  func(match []byte) bool
 
@@ -42,6 +45,7 @@ type scanner struct {
 	secrets    bool
 	keywords   []signatureKeyword
 	matcher    *keyword.Matcher
+	spelled    *spelled.Values // by signature
 	reach      reach
 }
 
@@ -58,7 +62,11 @@ func newScanner(r reach, signatures []signature, secrets bool) *scanner {
 		words = append(words, keyword.Keyword{Text: text, ID: len(b.keywords)})
 		b.keywords = append(b.keywords, signatureKeyword{text, signature, at})
 	}
+	values := make([][]byte, len(signatures))
 	for i, p := range signatures {
+		if p.form == nil {
+			values[i] = []byte(p.value)
+		}
 		for _, k := range p.keywords {
 			add(k, i, 0)
 		}
@@ -74,6 +82,7 @@ func newScanner(r reach, signatures []signature, secrets bool) *scanner {
 		}
 	}
 	b.matcher = keyword.New(words, keyword.Fold)
+	b.spelled = spelled.New(values)
 	return b
 }
 
@@ -122,6 +131,25 @@ func (b *scanner) run(s *scan, text []byte) {
 	if b.secrets {
 		s.secrets = s.finder.Found(s.secrets, text, false)
 	}
+}
+
+// spell adds the signature of a value that package spelled has found, unless that was
+// found before.
+func (b *scanner) spell(s *scan, i int) {
+	if i >= 0 && !s.knows(b, b.signatures[i].value) {
+		s.fired[i] = true
+		s.hits = append(s.hits, i)
+	}
+}
+
+// knows reports whether a value has been found in one way or another.
+func (s *scan) knows(b *scanner, value string) bool {
+	for i, p := range b.signatures {
+		if s.fired[i] && p.value == value {
+			return true
+		}
+	}
+	return false
 }
 
 func (b *scanner) confirm(p *signature, k *signatureKeyword, s *scan, text []byte, end int) bool {

@@ -30,12 +30,13 @@ func valueSignatures(c Config) ([]signature, error) {
 			errs = append(errs, fmt.Errorf("%s is longer than %d bytes", what, maxValueBytes))
 			return
 		}
+		signatures = append(signatures, signature{rule: rule, severity: proto.SeverityCritical, detail: what + " with separators, backwards or by ROT13", value: value})
 		for _, f := range forms(value) {
 			detail := what
 			if f.name != "" {
 				detail += " " + f.name
 			}
-			signatures = append(signatures, signature{rule: rule, severity: proto.SeverityCritical, detail: detail, form: &f})
+			signatures = append(signatures, signature{rule: rule, severity: proto.SeverityCritical, detail: detail, value: value, form: &f})
 		}
 	}
 	if len(c.Keys)+len(c.Canaries) > maxValues {

@@ -50,6 +50,12 @@ var encodings = []struct {
 	{"percent twice", func(b, v, a string) string { return b + each(v, "%%25%02X") + a }},
 	{"HTML", func(b, v, a string) string { return b + each(v, "&#%d;") + a }},
 	{"HTML in hex", func(b, v, a string) string { return b + each(v, "&#x%x;") + a }},
+	{"spaces", func(b, v, a string) string { return b + " " + each(v, "%c ") + a }},
+	{"line ends", func(b, v, a string) string { return b + " " + each(v, "%c\n") + a }},
+	{"zero width", func(b, v, a string) string { return b + each(v, "%c\u200b") + a }},
+	{"groups", func(b, v, a string) string { return b + lines(v, 4, " - ") + a }},
+	{"ROT13", func(b, v, a string) string { return b + strings.Map(rot13, v) + a }},
+	{"hex with commas", func(b, v, a string) string { return b + " " + each(v, "%02x, ") + a }},
 	{"query", func(b, v, a string) string { return url.QueryEscape(b + v + a) }},
 }
 
@@ -59,6 +65,16 @@ func each(v, format string) string {
 		fmt.Fprintf(&b, format, v[i])
 	}
 	return b.String()
+}
+
+func rot13(c rune) rune {
+	switch {
+	case 'a' <= c && c <= 'z':
+		return 'a' + (c-'a'+13)%26
+	case 'A' <= c && c <= 'Z':
+		return 'A' + (c-'A'+13)%26
+	}
+	return c
 }
 
 func reverse(v string) string {
@@ -94,6 +110,19 @@ func TestKeyInEveryForm(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+func TestKeyBetweenEscapes(t *testing.T) {
+	d := alone(t, KeyLeak)
+	for _, format := range []string{`%c\u200b`, "%c&#8203;", "%c%%20"} {
+		text := each(testKey, format)
+		if found := d.Request(t.Context(), "c", said(inspect.RoleTool, text)); len(found) != 1 {
+			t.Errorf("found %+v in a request: %s", found, text)
+		}
+		if found := d.ToolCall("c", call("write", "content", text)); len(found) != 1 {
+			t.Errorf("found %+v in a call: %s", found, text)
 		}
 	}
 }
