@@ -148,6 +148,8 @@ func (c *Conn) natsOptions(o Options) ([]nats.Option, error) {
 		nats.PingInterval(pingInterval),
 		nats.MaxPingsOutstanding(pingsLost),
 		nats.MaxReconnects(-1),
+		// Those that a server names are the server's choice, not the owner's.
+		nats.IgnoreDiscoveredServers(),
 		nats.ReconnectWait(connectRetry),
 		nats.ReconnectJitter(connectJitter, connectJitter),
 		// Nothing is buffered while disconnected: what cannot be sent now fails
