@@ -100,7 +100,7 @@ func TestOpenAIBatchIsStopped(t *testing.T) {
 	p := newRoutes(map[string]any{"POST /v1/files": `{"id":"file-1","object":"file"}`})
 	r := newRig(t, p, "PROXY_CANARIES="+canary)
 	_, err := r.openai().Files.New(t.Context(), openai.FileNewParams{
-		File:    openai.File(strings.NewReader(strings.Repeat(batchLine, 500)+strings.Replace(batchLine, "tide", canary, 1)), "in.jsonl", ""),
+		File:    openai.File(strings.NewReader(strings.Repeat(batchLine, 500)+strings.Replace(batchLine, "tide", canary, 1)), "in.jsonl", "application/jsonl"),
 		Purpose: openai.FilePurposeBatch,
 	})
 	if problem, ok := errors.AsType[*openai.Error](err); !ok || problem.StatusCode != http.StatusBadRequest || !strings.Contains(problem.Message, "canary") {
