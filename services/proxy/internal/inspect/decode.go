@@ -201,6 +201,22 @@ func fromUTF16(b []byte) []byte {
 	return out
 }
 
+// Wide returns the byte order mark of a text that begins like UTF-16, with a mark or
+// without; nil if it is something else.
+func Wide(start []byte) []byte {
+	text := fromUTF16(start)
+	switch {
+	case text == nil || bytes.ContainsFunc(text, isControl):
+		return nil
+	case start[0] == 0xff || start[0] != 0xfe && start[1] == 0:
+		return []byte{0xff, 0xfe}
+	}
+	return []byte{0xfe, 0xff}
+}
+
+// FromWide decodes UTF-16 behind its byte order mark.
+func FromWide(text []byte) []byte { return fromUTF16(text) }
+
 // uncut returns b without a character that its end has cut.
 func uncut(b []byte) []byte {
 	for i := len(b) - 1; i >= max(0, len(b)-utf8.UTFMax); i-- {

@@ -41,6 +41,7 @@ type file struct {
 	before   []byte // the end of the text that has been judged
 	grown    int    // bytes that Grow has been asked for
 	others   bool   // there are lines that are no requests
+	wide     []byte // the byte order mark of UTF-16; nil for UTF-8
 }
 
 func newFile(name, contentType string) *file {
@@ -101,19 +102,30 @@ func (f *file) reserve(r *Reader, n int) error {
 
 func (f *file) advance(r *Reader, last bool) error {
 	if f.Read == "" {
-		f.Read = readText
-		if !isText(f.held[:min(len(f.held), sniffed)]) {
+		start := f.held[:min(len(f.held), sniffed)]
+		f.Read, f.wide = readText, inspect.Wide(start)
+		if f.wide == nil && !isText(start) {
 			f.Read = readOpaque
 		}
 	}
-	if f.Read == readOpaque {
-		f.text = len(f.held)
-		if last || f.text >= piece {
-			return f.judge(r, inspect.KindData)
-		}
-		return nil
+	kind := inspect.KindText
+	switch {
+	case f.Read == readOpaque:
+		kind = inspect.KindData
+	case f.wide == nil:
+		return f.lines(r, last)
+	case f.declared:
+		return fmt.Errorf("%w: requests are in UTF-8", ErrMalformed)
 	}
-	return f.lines(r, last)
+	f.text = len(f.held)
+	if !last {
+		f.text &^= 1 // a character is not cut
+	}
+	if last || f.text >= piece {
+		return f.judge(r, kind)
+	}
+	f.text = 0
+	return nil
 }
 
 // isText reports whether a file that begins with b is text.
@@ -220,6 +232,9 @@ func (f *file) judge(r *Reader, kind inspect.Kind) error {
 	}
 	text := append(bytes.Clone(f.before), f.held[:f.text]...)
 	f.before = append(f.before[:0], text[max(0, len(text)-overlap):]...)
+	if f.wide != nil {
+		text = inspect.FromWide(append(bytes.Clone(f.wide), text...))
+	}
 	if kind == inspect.KindText {
 		text = bytes.ToValidUTF8(text, []byte("\uFFFD"))
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"unicode/utf16"
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/proxy/internal/inspect"
@@ -122,6 +123,16 @@ const (
 	lineB = `{"custom_id":"b","method":"POST","url":"/v1/responses","body":{"model":"m2","input":"second"}}`
 )
 
+// wide is a text in UTF-16, with a mark.
+func wide(text string) string {
+	var b strings.Builder
+	for _, c := range utf16.Encode([]rune("\ufeff" + text)) {
+		b.WriteByte(byte(c))
+		b.WriteByte(byte(c >> 8))
+	}
+	return b.String()
+}
+
 func TestFiles(t *testing.T) {
 	binary := "\x00\x01\x02" + strings.Repeat("\xff\xd8", 400)
 	long := strings.Repeat("a long text. ", 80_000)
@@ -202,6 +213,21 @@ func TestFiles(t *testing.T) {
 			[]proto.Upload{{Name: "empty", Read: "text"}},
 			nil, "", "",
 		},
+		{
+			"text in UTF-16",
+			[]part{{"file", "w.txt", "", wide(strings.Repeat("eighth 🙂 ", 60_000) + "ninth")}},
+			[]proto.Upload{{Name: "w.txt", Read: "text"}},
+			[]string{"eighth 🙂", "ninth"},
+			"", "",
+		},
+		{
+			"text in UTF-16 without a mark",
+			[]part{{"file", "w.txt", "", wide("tenth")[2:]}},
+			[]proto.Upload{{Name: "w.txt", Read: "text"}},
+			[]string{"tenth"},
+			"", "",
+		},
+		{"requests in UTF-16", []part{{"file", "w.jsonl", "", wide(lineB)}}, nil, nil, "", "UTF-8"},
 		{"a request that is stopped", []part{{"file", "in.jsonl", "", lineA + lineB}}, nil, nil, "second", ""},
 		{"a text that is stopped", []part{{"file", "a", "", long + "needle" + long}}, nil, nil, "needle", ""},
 		{"a name that is stopped", []part{{"file", "needle.txt", "", "x"}}, nil, nil, "needle", ""},
