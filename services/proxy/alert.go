@@ -44,6 +44,9 @@ func (r *record) alert(f detect.Finding, tool string) {
 // findingTitle says what was found and where. What the model chose of it, the
 // name of the tool, stands in quotes and is bounded.
 func findingTitle(f detect.Finding, tool string) string {
+	if f.Rule == policy.RuleRequestRefused || f.Rule == policy.RuleAnswerRefused {
+		return fmt.Sprintf("%s: %s", ruleTitles[f.Rule], f.Detail)
+	}
 	where := map[string]string{detect.InRequest: "in a request", detect.InResponse: "in an answer", detect.InToolCall: "in a tool call"}[f.Where]
 	if tool != "" {
 		where += fmt.Sprintf(" (%.40q)", tool)
@@ -186,4 +189,7 @@ var ruleTitles = map[string]string{
 	detect.SecretInPrompt:   "Secret",
 	detect.RemoteContent:    "Remote content",
 	policy.RuleGuard:        "Blocked by the guard",
+
+	policy.RuleRequestRefused: "Request refused",
+	policy.RuleAnswerRefused:  "Answer refused",
 }

@@ -205,6 +205,7 @@ func (x *exchange) refuse(err error) {
 	if v.Answer.Status == http.StatusServiceUnavailable {
 		x.w.Header().Set("Retry-After", "5")
 	}
+	x.record.addUnread(v)
 	x.record.stop(v)
 	x.record.Status = v.Answer.Status
 	forward.Drained(x.w, x.r, func() {
@@ -245,7 +246,9 @@ func (x *exchange) forward() {
 	}
 	x.record.addOutcome(outcome)
 	if outcome.End == forward.UploadRefused {
-		x.record.stop(policy.Withheld(outcome.Err))
+		v := policy.Withheld(outcome.Err)
+		x.record.addUnread(v)
+		x.record.stop(v)
 	}
 	if x.reader != nil {
 		result := x.reader.Result()
@@ -253,33 +256,47 @@ func (x *exchange) forward() {
 			result.Usage.Stored = true // there is one then
 		}
 		x.record.addResult(result)
-		x.addLeak(result.Blocked)
 		if x.usage.open && outcome.End == forward.Completed && outcome.Status == http.StatusOK && result.Blocked == nil {
 			x.endpoint.options.learn(x.record.RequestModel, x.usage.mode != answer.KeepUsage, result.UsageChunk)
 		}
 	}
+	x.addStop(outcome)
 	x.record.finish(x.route.API)
 	if outcome.Abort {
 		panic(http.ErrAbortHandler)
 	}
 }
 
-// addLeak adds what has been found where the reader has ended the answer for a value in
-// what is no text of the answer, such as an error or a member that no API documents.
-func (x *exchange) addLeak(blocked error) {
+// addStop adds a finding about what has ended the answer, where the judge has none of it:
+// a value in what is no text of the answer, such as an error or a member that no API
+// documents; a form or size that cannot be checked; what the transport does not pass on.
+func (x *exchange) addStop(outcome forward.Outcome) {
+	var blocked error
+	switch {
+	case x.reader != nil:
+		blocked = x.reader.Result().Blocked
+	case outcome.End == forward.AnswerRefused:
+		blocked = outcome.Err
+	}
 	var forbidden *answer.ForbiddenError
-	if !errors.As(blocked, &forbidden) {
-		return
-	}
-	leak := x.p.leaks[forbidden.Value]
-	if forbidden.Spelled {
-		leak.Detail = "with separators, backwards or by ROT13"
-	}
-	known := slices.ContainsFunc(x.record.Findings, func(f proto.Finding) bool {
-		return f.Rule == leak.Rule && f.Enforced
-	})
-	if !known {
-		x.judge.found([]detect.Finding{leak}, "")
+	switch {
+	case errors.As(blocked, &forbidden):
+		leak := x.p.leaks[forbidden.Value]
+		if forbidden.Spelled {
+			leak.Detail = "with separators, backwards or by ROT13"
+		}
+		known := slices.ContainsFunc(x.record.Findings, func(f proto.Finding) bool {
+			return f.Rule == leak.Rule && f.Enforced
+		})
+		if !known {
+			x.judge.found([]detect.Finding{leak}, "")
+		}
+	case blocked != nil:
+		x.record.addUnread(policy.Withheld(blocked))
+	case outcome.End == forward.UpstreamEncoding:
+		x.record.addUnread(policy.NotPassedOn(policy.AnswerEncoding))
+	case outcome.End == forward.UpstreamRedirect:
+		x.record.addUnread(policy.NotPassedOn(policy.AnswerRedirect))
 	}
 }
 

@@ -157,6 +157,14 @@ func (r *record) addVerdict(v *policy.Verdict, tool string) {
 	}
 }
 
+// addUnread notes a verdict on what cannot be checked. The judge, which has had the others
+// noted, has not seen that.
+func (r *record) addUnread(v *policy.Verdict) {
+	if v.Rule == policy.RuleRequestRefused || v.Rule == policy.RuleAnswerRefused {
+		r.addVerdict(v, "")
+	}
+}
+
 // stop notes the verdict that has ended the exchange, or its answer.
 func (r *record) stop(v *policy.Verdict) {
 	r.Decision, r.Reason = v.Decision, clip(v.Reason)

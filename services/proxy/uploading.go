@@ -78,9 +78,9 @@ func uploadVerdict(err error) error {
 	case known:
 		return verdict
 	case errors.Is(err, upload.ErrTooLarge):
-		return policy.Refused(llmapi.Error{Status: http.StatusRequestEntityTooLarge, Message: err.Error() + " (PROXY_MAX_UPLOAD)"})
+		return policy.Unread(llmapi.Error{Status: http.StatusRequestEntityTooLarge, Message: err.Error() + " (PROXY_MAX_UPLOAD)"})
 	case errors.Is(err, upload.ErrMalformed):
-		return policy.Refused(llmapi.Error{Status: http.StatusBadRequest, Message: err.Error()})
+		return policy.Malformed(err)
 	case errors.Is(err, upload.ErrRead):
 		return refusedBody(forward.UploadError(err))
 	}
@@ -90,7 +90,7 @@ func uploadVerdict(err error) error {
 // refusedBody is the verdict on a body that could not be read.
 func refusedBody(err error) error {
 	if refused, ok := errors.AsType[llmapi.Error](err); ok && !errors.As(err, new(*policy.Verdict)) {
-		return policy.Refused(refused)
+		return policy.Unread(refused)
 	}
 	return err
 }

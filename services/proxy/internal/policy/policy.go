@@ -17,6 +17,7 @@ import (
 	"net/http"
 
 	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/proxy/internal/answer"
 	"github.com/openclaw-security/bus/services/proxy/internal/detect"
 	"github.com/openclaw-security/bus/services/proxy/internal/guard"
 	"github.com/openclaw-security/bus/services/proxy/internal/llmapi"
@@ -35,6 +36,19 @@ const RuleUnrecorded = "audit-refused"
 const (
 	RefuseUnrecorded = "refuse"
 	ServeUnrecorded  = "serve"
+)
+
+// Rules of what is refused for what it is, no matter what it holds. What cannot be read
+// cannot be judged, so that somebody may have written it for just that.
+const (
+	RuleRequestRefused = "request-refused"
+	RuleAnswerRefused  = "answer-refused"
+)
+
+// What answers are refused for, beside their form and size.
+const (
+	AnswerEncoding = "it is in an encoding that cannot be read"
+	AnswerRedirect = "the provider sends its client to another place"
 )
 
 // Verdict is what is decided about a request or about a part of an answer. One
@@ -85,7 +99,31 @@ func Refused(e llmapi.Error) *Verdict {
 }
 
 // Malformed is about a request whose body has no single meaning.
-func Malformed(err error) *Verdict { return Refused(llmapi.Blocked(err.Error())) }
+func Malformed(err error) *Verdict {
+	return unread(llmapi.Blocked(err.Error()), "its body cannot be read in one way only")
+}
+
+// Unread is about a request whose body could not be read for the reason that the client is
+// sent.
+func Unread(e llmapi.Error) *Verdict {
+	switch e.Status {
+	case http.StatusRequestEntityTooLarge:
+		return unread(e, "its body is too large")
+	case http.StatusUnsupportedMediaType:
+		return unread(e, "its body is in a form or an encoding that cannot be read")
+	case http.StatusBadRequest:
+		return unread(e, "its body is damaged or incomplete")
+	default: // it took too long
+		return Refused(e)
+	}
+}
+
+func unread(e llmapi.Error, detail string) *Verdict {
+	v := Refused(e)
+	v.Rule, v.Severity = RuleRequestRefused, proto.SeverityLow
+	v.Findings = []detect.Finding{{Rule: v.Rule, Severity: v.Severity, Where: detect.InRequest, Detail: detail, Enforced: true}}
+	return v
+}
 
 // NoKey is about a request to a provider for which the proxy has no key; setting
 // is where the key would be.
@@ -166,10 +204,31 @@ func Judged(requestID, where string, g guard.Verdict) *Verdict {
 }
 
 // Withheld is about an answer that ended with err: a verdict on a part of it, or
-// that it cannot be passed on for its form.
+// that it cannot be passed on for its form or its size.
 func Withheld(err error) *Verdict {
 	if v, ok := errors.AsType[*Verdict](err); ok {
 		return v
 	}
-	return &Verdict{Decision: proto.DecisionBlocked, Severity: proto.SeverityMedium, Reason: err.Error(), Answer: llmapi.Blocked(err.Error())}
+	v := &Verdict{Decision: proto.DecisionBlocked, Severity: proto.SeverityMedium, Reason: err.Error(), Answer: llmapi.Blocked(err.Error())}
+	switch {
+	case errors.Is(err, answer.ErrForbidden): // a detection of its own
+	case errors.Is(err, answer.ErrTooLarge):
+		v.refuseAnswer("it holds more than can be checked")
+	default:
+		v.refuseAnswer("it is not in the form that its API documents")
+	}
+	return v
+}
+
+// NotPassedOn is about an answer that the transport does not pass on, for one of the
+// reasons above.
+func NotPassedOn(detail string) *Verdict {
+	v := &Verdict{Decision: proto.DecisionFailed, Severity: proto.SeverityMedium}
+	v.refuseAnswer(detail)
+	return v
+}
+
+func (v *Verdict) refuseAnswer(detail string) {
+	v.Rule = RuleAnswerRefused
+	v.Findings = []detect.Finding{{Rule: v.Rule, Severity: v.Severity, Where: detect.InResponse, Detail: detail, Enforced: true}}
 }

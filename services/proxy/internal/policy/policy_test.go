@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/proxy/internal/answer"
 	"github.com/openclaw-security/bus/services/proxy/internal/detect"
 	"github.com/openclaw-security/bus/services/proxy/internal/guard"
 	"github.com/openclaw-security/bus/services/proxy/internal/llmapi"
@@ -59,7 +60,9 @@ func TestVerdicts(t *testing.T) {
 		},
 		{"the guard fails open", Judged("r1", detect.InRequest, guard.Verdict{Threshold: .8, Err: down}), proto.DecisionAllowed, "", proto.SeverityInfo, "", 0, "", 0},
 		{"refused", Refused(llmapi.Error{Status: 404, Message: "nowhere"}), proto.DecisionRefused, "", proto.SeverityInfo, "nowhere", 404, "nowhere", 0},
-		{"malformed", Malformed(withheld), proto.DecisionRefused, "", proto.SeverityInfo, "not in the form", 400, "not in the form", 0},
+		{"malformed", Malformed(withheld), proto.DecisionRefused, "request-refused", proto.SeverityLow, "not in the form", 400, "not in the form", 1},
+		{"too large", Unread(llmapi.Error{Status: 413, Message: "too large"}), proto.DecisionRefused, "request-refused", proto.SeverityLow, "too large", 413, "too large", 1},
+		{"too slow", Unread(llmapi.Error{Status: 408, Message: "too slow"}), proto.DecisionRefused, "", proto.SeverityInfo, "too slow", 408, "too slow", 0},
 		{
 			"no key", NoKey("openai", "LLM_OPENAI_API_KEY"), proto.DecisionRefused, "", proto.SeverityInfo,
 			"the security proxy has no key for openai: set LLM_OPENAI_API_KEY, or LLM_OPENAI_API_KEY_FILE, where it runs", 401,
@@ -76,7 +79,8 @@ func TestVerdicts(t *testing.T) {
 			"the security proxy has no room left for records, because NATS takes none, and is set to refuse requests then (PROXY_AUDIT_FULL)", 0,
 		},
 		{"no record, and served", Unrecorded(ServeUnrecorded, true), proto.DecisionAllowed, "", proto.SeverityInfo, "", 0, "", 0},
-		{"an answer withheld for its form", Withheld(withheld), proto.DecisionBlocked, "", proto.SeverityMedium, "not in the form", 400, "not in the form", 0},
+		{"an answer withheld for its form", Withheld(withheld), proto.DecisionBlocked, "answer-refused", proto.SeverityMedium, "not in the form", 400, "not in the form", 1},
+		{"an answer with a value", Withheld(answer.ErrForbidden), proto.DecisionBlocked, "", proto.SeverityMedium, answer.ErrForbidden.Error(), 400, answer.ErrForbidden.Error(), 0},
 		{
 			"an answer withheld by a verdict", Withheld(fmt.Errorf("reading: %w", Found("r1", []detect.Finding{enforced}).Err())),
 			proto.DecisionBlocked, "canary", proto.SeverityMedium, "detection canary: canary 1", 400,
