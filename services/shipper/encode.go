@@ -83,15 +83,12 @@ func (x *encoder) message(checkpoint string) *nats.Msg {
 	}
 }
 
-// payload encodes x.event, within what the server takes, and within what an alert
-// may cost.
+// payload encodes x.event, within what the server takes, and within what a record may
+// cost.
 func (x *encoder) payload() []byte {
 	const overhead = 1 << 10 // of the normalized fields, as a first guess
 	payload := x.event.AppendJSON(make([]byte, 0, len(x.event.Raw)+overhead))
-	limit := x.limit - headerRoom
-	if x.event.Severity.Class() == proto.ClassAlert {
-		limit = min(limit, normalize.MaxAlert)
-	}
+	limit := min(x.limit-headerRoom, normalize.MaxRecord)
 	if len(payload) > limit {
 		x.normalize.Oversize(&x.event, limit)
 		payload = x.event.AppendJSON(payload[:0])

@@ -29,8 +29,8 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // Host is the host of all normalizers that are checked.
 const Host = "box1"
 
-// MaxAlert is normalize.MaxAlert.
-const MaxAlert = 64 << 10
+// MaxRecord is normalize.MaxRecord.
+const MaxRecord = 64 << 10
 
 // Tags of package normalize.
 const (
@@ -142,8 +142,8 @@ func Check(t testing.TB, n Normalizer, line []byte) {
 	default:
 		t.Errorf("either raw or line must be set: %s", first)
 	}
-	n.Oversize(&e, MaxAlert)
-	if out := e.AppendJSON(nil); len(out) > MaxAlert || !stdjson.Valid(out) {
+	n.Oversize(&e, MaxRecord)
+	if out := e.AppendJSON(nil); len(out) > MaxRecord || !stdjson.Valid(out) {
 		t.Errorf("after Oversize: %d bytes, valid %v", len(out), stdjson.Valid(out))
 	}
 }

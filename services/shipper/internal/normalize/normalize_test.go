@@ -347,8 +347,8 @@ func TestGap(t *testing.T) {
 }
 
 func TestOversize(t *testing.T) {
-	if normalizetest.MaxAlert != normalize.MaxAlert {
-		t.Errorf("normalizetest.MaxAlert is %d", normalizetest.MaxAlert)
+	if normalizetest.MaxRecord != normalize.MaxRecord {
+		t.Errorf("normalizetest.MaxRecord is %d", normalizetest.MaxRecord)
 	}
 	n := newNormalizer("suricata", suricata.Sensor{})
 	line := `{` + alert + `,"src_ip":"192.0.2.1","payload":"` + strings.Repeat("A", 2<<20) + `"}`
@@ -370,12 +370,12 @@ func TestOversizeFitsAnyLongField(t *testing.T) {
 	var e proto.Event
 	fill(reflect.ValueOf(&e).Elem())
 	e.Raw, e.Time = nil, normalizetest.Now()
-	if size := len(e.AppendJSON(nil)); size < 16*normalize.MaxAlert {
+	if size := len(e.AppendJSON(nil)); size < 16*normalize.MaxRecord {
 		t.Fatalf("the event is only %d bytes long", size)
 	}
-	new(normalize.Normalizer).Oversize(&e, normalize.MaxAlert)
+	new(normalize.Normalizer).Oversize(&e, normalize.MaxRecord)
 	out := e.AppendJSON(nil)
-	if len(out) > normalize.MaxAlert {
+	if len(out) > normalize.MaxRecord {
 		t.Errorf("the event is %d bytes long", len(out))
 	}
 	if !json.Valid(out) || !slices.Contains(e.Tags, normalize.TagClipped) {

@@ -15,16 +15,16 @@ const (
 	minClip    = 16  // bytes of a string: with these any event fits
 )
 
-// MaxAlert bounds the JSON form of an event of the alert class, in bytes: what
-// one record takes of the alerts' room does not depend on what an attacker makes a
+// MaxRecord bounds the JSON form of an event, in bytes: what one record takes of its
+// stream's room and of the server's memory does not depend on what an attacker makes a
 // sensor write.
-const MaxAlert = 64 << 10
+const MaxRecord = 64 << 10
 
 // Oversize makes an event whose JSON form is longer than limit bytes fit: the
 // normalized fields stay, and Line with the record's first 16 KiB takes the
 // place of Raw, whose hash is kept. Only if that is not enough, long strings and
 // lists are cut too, and the event is tagged.
-// The limit must be at least [MaxAlert].
+// The limit must be at least [MaxRecord].
 func (*Normalizer) Oversize(e *proto.Event, limit int) {
 	if len(e.Raw) > 0 {
 		reason := fmt.Sprintf("the event does not fit a message of %d bytes", limit)
