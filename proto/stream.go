@@ -30,6 +30,7 @@ const (
 
 	StreamDeliveries = "SECURITY_DELIVERIES"
 	StreamState      = "KV_" + BucketState
+	StreamRequests   = "KV_" + BucketRequests
 )
 
 // The streams of schema versions 1 and 2, which [RetiredStreams] returns.
@@ -85,6 +86,13 @@ func streamsOf(names []string, last string, wanted func(name string) bool) []str
 // [StateSubject]. Any NATS client's key-value API reads it.
 const BucketState = "SECURITY_STATE"
 
+// BucketRequests is the key-value bucket for the requests made of services, which have
+// keys that whoever makes one chooses ([KeyRequest]).
+const BucketRequests = "SECURITY_REQUESTS"
+
+// MaxState bounds a value of [BucketState] with its headers, in bytes.
+const MaxState = 576 << 10
+
 // MaxBatch is the most messages that the server takes in one atomic batch
 // (nats-server 2.15: streamDefaultMaxAtomicBatchSize).
 const MaxBatch = 1000
@@ -107,6 +115,9 @@ type Stream struct {
 	Stored      bool          // store ingest.> as security.>, and republish what was stored
 	MaxAge      time.Duration // messages older than this are dropped
 	MaxBytes    int64         // size limit in bytes
+	MinBytes    int64         // no share of a small store is smaller: with less, the stream does not do its work
+	MaxMsgs     int64         // max messages; 0 for as many as fit
+	MaxMsgBytes int64         // max bytes of a message and its headers; 0 for what the server takes
 	Discard     Discard       // what happens at MaxBytes
 	AppendOnly  bool          // deny delete and purge through the API
 	Atomic      bool          // accept atomic batches
@@ -131,6 +142,13 @@ const (
 	alertsBytes = 1536 << 20
 	eventsBytes = 4 << 30
 	sensorShare = 4
+)
+
+// What the streams of a source need: twice a batch of the largest size of a sensor's
+// lines, and of alerts alone that of one that reports its own state a quarter.
+const (
+	minEventsBytes = 16 << 20
+	minAlertsBytes = minEventsBytes / sensorShare
 )
 
 const (
@@ -167,6 +185,7 @@ func SourceStreams(sources []SourceName) []Stream {
 			Stored:      true,
 			MaxAge:      alertsMaxAge,
 			MaxBytes:    alertsBytes / shares * s.share(),
+			MinBytes:    minAlertsBytes * s.share(),
 			Discard:     DiscardOld,
 			Atomic:      true,
 			Yields:      true,
@@ -181,6 +200,7 @@ func SourceStreams(sources []SourceName) []Stream {
 			Stored:      true,
 			MaxAge:      eventsMaxAge,
 			MaxBytes:    eventsBytes / withEvents,
+			MinBytes:    minEventsBytes,
 			Discard:     DiscardOld,
 			Atomic:      true,
 			Yields:      true,
@@ -243,6 +263,7 @@ func Streams() []Stream {
 			Stored:      true,
 			MaxAge:      90 * day,
 			MaxBytes:    1 << 30,
+			MinBytes:    16 << 20,
 			Discard:     DiscardNew,
 			AppendOnly:  true,
 			Atomic:      true,
@@ -254,6 +275,7 @@ func Streams() []Stream {
 			Stored:      true,
 			MaxAge:      3650 * day,
 			MaxBytes:    64 << 20,
+			MinBytes:    2 << 20,
 			Discard:     DiscardNew,
 			AppendOnly:  true,
 		},
@@ -263,6 +285,7 @@ func Streams() []Stream {
 			Subjects:    []string{DeadPrefix + ".>"},
 			MaxAge:      90 * day,
 			MaxBytes:    256 << 20,
+			MinBytes:    4 << 20,
 			Discard:     DiscardOld,
 		},
 		{
@@ -271,15 +294,32 @@ func Streams() []Stream {
 			Subjects:    []string{DeliveriesPrefix + ".>"},
 			MaxAge:      365 * day,
 			MaxBytes:    256 << 20,
+			MinBytes:    4 << 20,
 			Discard:     DiscardOld,
 		},
 		{
 			Name:        StreamState,
-			Description: "The key-value bucket " + BucketState + ": plans of messages, silences, requests and their outcomes",
+			Description: "The key-value bucket " + BucketState + ": plans of messages, silences, heartbeats and standing alarms",
 			Subjects:    []string{StateSubject(">")},
 			MaxAge:      3650 * day,
 			MaxBytes:    64 << 20,
+			MinBytes:    24 << 20, // 42 keys of the largest size: a source has one and a sink two
+			MaxMsgs:     4096,
+			MaxMsgBytes: MaxState,
 			Discard:     DiscardNew,
+			LastOnly:    true,
+		},
+		{
+			// Full of made-up requests it drops the oldest, so that others can be made.
+			Name:        StreamRequests,
+			Description: "The key-value bucket " + BucketRequests + ": requests of services and their outcomes",
+			Subjects:    []string{bucketPrefix + BucketRequests + ".>"},
+			MaxAge:      7 * day,
+			MaxBytes:    16 << 20,
+			MinBytes:    4 << 20,
+			MaxMsgs:     4096,
+			MaxMsgBytes: 64 << 10,
+			Discard:     DiscardOld,
 			LastOnly:    true,
 		},
 	}
@@ -301,8 +341,10 @@ const DeliveriesPrefix = "deliveries"
 // deliveries.<sink>, passed through [Slug].
 func DeliveriesSubject(sink string) string { return DeliveriesPrefix + "." + Slug(sink) }
 
-// Keys of [BucketState].
+// Keys of [BucketState], and the first word of those of [BucketRequests].
 const (
+	requestsPrefix = "requests."
+
 	// KeySilences holds the silences in force, written by the operator and by the
 	// notifier's buttons.
 	KeySilences = "silences"
@@ -327,13 +369,33 @@ func KeyHeartbeat(host, source string) string {
 
 // KeyRequest is the key of a request that a service is to serve, and of its outcome:
 // requests.<service>.<id>.
-func KeyRequest(service, id string) string { return "requests." + Slug(service) + "." + id }
+func KeyRequest(service, id string) string { return requestsPrefix + Slug(service) + "." + id }
 
-// StateSubject is the subject of a key of [BucketState].
-func StateSubject(key string) string { return "$KV." + BucketState + "." + key }
+// bucketOf is the bucket of a key.
+func bucketOf(key string) string {
+	if strings.HasPrefix(key, requestsPrefix) {
+		return BucketRequests
+	}
+	return BucketState
+}
 
-// StateChangeSubject is where the server sends each new value of a key of
-// [BucketState] once it is stored: state.<key>.
+// StreamOfKey is the name of the stream that holds the bucket of a key.
+func StreamOfKey(key string) string { return "KV_" + bucketOf(key) }
+
+// bucketPrefix is the first token of the subjects of all buckets.
+const bucketPrefix = "$KV."
+
+// StateSubject is the subject of a key in its bucket.
+func StateSubject(key string) string { return bucketPrefix + bucketOf(key) + "." + key }
+
+// StateKey is the key whose subject it is.
+func StateKey(subject string) string {
+	_, key, _ := strings.Cut(strings.TrimPrefix(subject, bucketPrefix), ".")
+	return key
+}
+
+// StateChangeSubject is where the server sends each new value of a key once it is
+// stored: state.<key>.
 func StateChangeSubject(key string) string { return StateChangePrefix + "." + key }
 
 // StateChangePrefix is the first token of a changed key's subject.

@@ -10,11 +10,12 @@ import (
 	"github.com/openclaw-security/bus/services/internal/bus"
 	"github.com/openclaw-security/bus/services/internal/check"
 	"github.com/openclaw-security/bus/services/internal/silence"
+	"github.com/openclaw-security/bus/services/testing/bustest"
 	"github.com/openclaw-security/bus/services/testing/checktest"
 )
 
 func TestCheckDelivery(t *testing.T) {
-	r := checktest.New(t)
+	r := checktest.New(t, bustest.Grant(Role, proto.DeliveriesSubject("telegram-1")))
 	found := func() []check.Finding { return checkDelivery(t.Context(), r.Read(0)) }
 	checktest.Compare(t, found(),
 		checktest.Want("last message", check.Good, "notify test"),

@@ -245,13 +245,13 @@ func (w *watched) audit(n int) {
 func TestFillingStreamIsAnAlarm(t *testing.T) {
 	w := newWatched(t, bustest.Provision(bus.ProvisionConfig{Limits: map[string]bus.Limits{proto.StreamState: {MaxBytes: 100 << 10}}}))
 	w.watch()
-	operator := w.Conn(t, bus.RoleOperator)
+	notifier := w.Conn(t, Role)
 	keys := 0
 	fill := func(n int) {
 		t.Helper()
 		for range n {
 			keys++
-			if _, err := operator.Put(t.Context(), proto.KeyRequest(Role, fmt.Sprint(keys)), make([]byte, 4<<10), 0); err != nil {
+			if _, err := notifier.Put(t.Context(), proto.KeyDelivery(fmt.Sprint(keys)), make([]byte, 4<<10), 0); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -93,7 +93,8 @@ func (c Config) layout(d service.Deployment) service.Layout {
 			Serves:      Role,
 			Publish: slices.Concat(
 				bus.GrantConsume(durables...),
-				[]string{proto.DeliveriesPrefix + ".>", audit.Subjects},
+				c.deliveries(),
+				[]string{audit.Subjects},
 				bus.GrantState(state...),
 				bus.GrantReadState(state...),
 				bus.GrantRead(proto.StreamDead),
@@ -107,6 +108,15 @@ func (c Config) layout(d service.Deployment) service.Layout {
 			},
 		}},
 	}
+}
+
+// deliveries are the subjects under which the chats record what was delivered.
+func (c Config) deliveries() []string {
+	var subjects []string
+	for _, chat := range c.Chats() {
+		subjects = append(subjects, proto.DeliveriesSubject(chat))
+	}
+	return subjects
 }
 
 // start implements [service.Start].

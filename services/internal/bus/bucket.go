@@ -12,11 +12,10 @@ import (
 	"github.com/openclaw-security/bus/proto"
 )
 
-// Get returns the value of a key of [proto.BucketState] and its revision, which
-// Put wants. A key that was never set has revision 0, and like one that was
+// Get returns the value of a key in its bucket and its revision, which Put wants. A key that was never set has revision 0, and like one that was
 // removed the value nil.
 func (c *Conn) Get(ctx context.Context, key string) (value []byte, revision uint64, err error) {
-	s, err := c.lastBySubject(ctx, proto.StreamState, proto.StateSubject(key))
+	s, err := c.lastBySubject(ctx, proto.StreamOfKey(key), proto.StateSubject(key))
 	if err != nil {
 		return nil, 0, fmt.Errorf("reading state %s: %w", key, err)
 	}
@@ -43,8 +42,13 @@ func (c *Conn) Put(ctx context.Context, key string, value []byte, revision uint6
 // PutFor is Put of a value that the server removes after ttl, in whole seconds; 0 is
 // never. A watch learns of that removal late.
 func (c *Conn) PutFor(ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration) (uint64, error) {
-	msg := &nats.Msg{Subject: proto.StateSubject(key), Data: value, Header: nats.Header{}}
-	msg.Header.Set(jetstream.ExpectedStreamHeader, proto.StreamState)
+	return c.put(ctx, proto.StreamOfKey(key), proto.StateSubject(key), value, revision, ttl)
+}
+
+// put is PutFor for a subject of a bucket's stream.
+func (c *Conn) put(ctx context.Context, stream, subject string, value []byte, revision uint64, ttl time.Duration) (uint64, error) {
+	msg := &nats.Msg{Subject: subject, Data: value, Header: nats.Header{}}
+	msg.Header.Set(jetstream.ExpectedStreamHeader, stream)
 	msg.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(revision, 10))
 	if len(value) == 0 {
 		msg.Header.Set(headerOperation, "DEL")
@@ -54,7 +58,7 @@ func (c *Conn) PutFor(ctx context.Context, key string, value []byte, revision ui
 	}
 	a, err := c.store(ctx, []*nats.Msg{msg})
 	if err != nil {
-		return 0, fmt.Errorf("setting state %s: %w", key, err)
+		return 0, fmt.Errorf("setting state %s: %w", proto.StateKey(subject), err)
 	}
 	return a.Sequence, nil
 }

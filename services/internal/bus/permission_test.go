@@ -97,7 +97,7 @@ func TestStateGrants(t *testing.T) {
 		}
 	}
 	_, _, err := b.Conn(t, bus.RoleNotifier).Get(deadlineContext(t), key("responder", "x"))
-	checkDenied(t, err, bus.RoleNotifier, "publish", "$JS.API.DIRECT.GET."+proto.StreamState+"."+proto.StateSubject(key("responder", "x")))
+	checkDenied(t, err, bus.RoleNotifier, "publish", "$JS.API.DIRECT.GET."+proto.StreamRequests+"."+proto.StateSubject(key("responder", "x")))
 }
 
 // A role that may set a key of the state bucket removes no other: not by a header of the
@@ -114,7 +114,7 @@ func TestNoRoleEmptiesState(t *testing.T) {
 			c := b.Conn(t, role.Name)
 			for _, pattern := range role.Publish {
 				subject := instance(pattern)
-				if !strings.HasPrefix(subject, proto.StateSubject("")) {
+				if !strings.HasPrefix(subject, "$KV.") {
 					continue
 				}
 				for _, scope := range []string{"all", "sub"} {

@@ -123,31 +123,30 @@ func (c *Conn) Provision(ctx context.Context, config ProvisionConfig) (Provision
 	return result, nil
 }
 
-// requestsOfVersion1 are the keys under which schema version 1 kept requests, a list
-// for each sink. Today's have one token more.
-const requestsOfVersion1 = "requests.*"
+// formerRequests are the subjects of the requests that earlier versions kept in the
+// state bucket: schema version 1 a list for each sink, later ones a key for each.
+const formerRequests = "$KV." + proto.BucketState + ".requests.>"
 
-// removeRequests removes the lists of requests of schema version 1, which nothing
-// reads any more. What waits in one was asked for by a command that waits no more.
+// removeRequests removes the requests of earlier versions, which nothing reads any
+// more. What waits in one was asked for by a command that waits no more.
 func (c *Conn) removeRequests(ctx context.Context) (ProvisionResult, error) {
-	subjects, err := c.Subjects(ctx, proto.StreamState, proto.StateSubject(requestsOfVersion1))
+	subjects, err := c.Subjects(ctx, proto.StreamState, formerRequests)
 	if err != nil {
 		return nil, err
 	}
 	var result ProvisionResult
 	for subject := range subjects {
-		key := strings.TrimPrefix(subject, proto.StateSubject(""))
-		value, revision, err := c.Get(ctx, key)
+		m, err := c.lastBySubject(ctx, proto.StreamState, subject)
 		if err != nil {
 			return result, err
 		}
-		if value == nil {
+		if m == nil || len(m.Data) == 0 {
 			continue
 		}
-		if _, err := c.PutFor(ctx, key, nil, revision, time.Second); err != nil {
+		if _, err := c.put(ctx, proto.StreamState, subject, nil, m.Sequence, time.Second); err != nil {
 			return result, err
 		}
-		result = append(result, Provisioned{Kind: "key", Name: key, Action: "removed"})
+		result = append(result, Provisioned{Kind: "key", Name: proto.StateKey(subject), Action: "removed"})
 	}
 	return result, nil
 }

@@ -210,7 +210,8 @@ func TestProvisionMigrates(t *testing.T) {
 // it but for the lists of requests, which nothing reads any more.
 func TestProvisionMigratesTheBucket(t *testing.T) {
 	state := proto.StateSubject(">")
-	b := bustest.Start(t, bustest.Unprovisioned(), bustest.Grant(bus.RoleProvisioner, state))
+	get := "$JS.API.DIRECT.GET." + proto.StreamState + ".>"
+	b := bustest.Start(t, bustest.Unprovisioned(), bustest.Grant(bus.RoleProvisioner, state, get))
 	js := admin(t, b)
 	if _, err := js.CreateStream(deadlineContext(t), jetstream.StreamConfig{
 		Name: proto.StreamState, Subjects: []string{state}, Discard: jetstream.DiscardNew, AllowDirect: true, AllowRollup: true,
@@ -223,23 +224,24 @@ func TestProvisionMigratesTheBucket(t *testing.T) {
 	for key, value := range map[string]string{
 		proto.KeySilences: "[]", proto.KeyDelivery("telegram-1"): "{}",
 		"requests.telegram-1": `[{"id":"0123","kind":"test","created":"2026-11-22T07:09:03Z"}]`, "requests.telegram-2": "[]",
+		"requests.notifier.4711": `{"id":"4711","kind":"test"}`,
 	} {
-		if _, err := provisioner.Put(deadlineContext(t), key, []byte(value), 0); err != nil {
+		if _, err := js.Publish(deadlineContext(t), inState(key), []byte(value)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	report := provision(t, provisioner, bus.ProvisionConfig{})
-	for _, key := range []string{"requests.telegram-1", "requests.telegram-2"} {
+	for _, key := range []string{"requests.telegram-1", "requests.telegram-2", "requests.notifier.4711"} {
 		if !slices.ContainsFunc(report, func(p bus.Provisioned) bool { return p.Kind == "key" && p.Name == key && p.Action == "removed" }) {
 			t.Errorf("%s is not removed:\n%s", key, report)
 		}
 	}
-	operator := b.Conn(t, bus.RoleOperator)
 	for key, want := range map[string]string{
-		proto.KeySilences: "[]", proto.KeyDelivery("telegram-1"): "{}", "requests.telegram-1": "", "requests.telegram-2": "",
+		proto.KeySilences: "[]", proto.KeyDelivery("telegram-1"): "{}", "requests.telegram-1": "", "requests.telegram-2": "", "requests.notifier.4711": "",
 	} {
-		if value, _, err := operator.Get(deadlineContext(t), key); string(value) != want || err != nil {
-			t.Errorf("%s is %q, %v; want %q", key, value, err, want)
+		m, err := provisioner.LastUnder(deadlineContext(t), inState(key), proto.StreamState)
+		if err != nil || m != nil && string(m.Data) != want || m == nil && want != "" {
+			t.Errorf("%s is %+v, %v; want %q", key, m, err, want)
 		}
 	}
 	if again := provision(t, provisioner, bus.ProvisionConfig{}); !slices.Equal(actions(again), []string{"unchanged"}) {
@@ -249,6 +251,10 @@ func TestProvisionMigratesTheBucket(t *testing.T) {
 		t.Errorf("the bucket is %+v", config)
 	}
 }
+
+// inState is the subject of a key of the state bucket, also of one that another bucket
+// has today.
+func inState(key string) string { return "$KV." + proto.BucketState + "." + key }
 
 func TestProvisionRefuses(t *testing.T) {
 	small := func(name string) bus.ProvisionConfig {

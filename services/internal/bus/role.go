@@ -180,8 +180,7 @@ func GrantLast(filter string, streams ...string) []string {
 	return subjects
 }
 
-// GrantState is to change these keys of [proto.BucketState], which may end in a
-// wildcard.
+// GrantState is to change these keys, which may end in a wildcard.
 func GrantState(keys ...string) []string {
 	var subjects []string
 	for _, key := range keys {
@@ -196,12 +195,12 @@ func GrantHeartbeat(host, source string) []string {
 	return append(GrantState(key), GrantReadState(key)...)
 }
 
-// GrantReadState is to read these keys of [proto.BucketState], which may end in a
-// wildcard.
+// GrantReadState is to read these keys, which may end in a wildcard; one that is a
+// wildcard alone means all of [proto.BucketState].
 func GrantReadState(keys ...string) []string {
 	var subjects []string
 	for _, key := range keys {
-		subjects = append(subjects, directGet+proto.StreamState+"."+proto.StateSubject(key))
+		subjects = append(subjects, directGet+proto.StreamOfKey(key)+"."+proto.StateSubject(key))
 	}
 	return subjects
 }
@@ -238,9 +237,8 @@ func provisioner(streams []proto.Stream, durables []proto.Consumer) Role {
 	}
 	r.Publish = append(r.Publish, GrantProvision(durables...)...)
 	r.Publish = append(r.Publish, GrantReadState("delivery.*.lease")...)
-	// The requests of schema version 1, which it removes.
-	r.Publish = append(r.Publish, GrantState(requestsOfVersion1)...)
-	r.Publish = append(r.Publish, GrantReadState(requestsOfVersion1)...)
+	// The requests of earlier versions, which it removes.
+	r.Publish = append(r.Publish, formerRequests, directGet+proto.StreamState+"."+formerRequests)
 	return r
 }
 
@@ -268,7 +266,7 @@ func operator(streams []proto.Stream, served []string) Role {
 		Subscribe:   []string{proto.StoredPrefix + ".>"},
 	}
 	r.Publish = append(r.Publish, GrantState(append(served, proto.KeySilences)...)...)
-	r.Publish = append(r.Publish, GrantReadState(">")...)
+	r.Publish = append(r.Publish, GrantReadState(append(served, ">")...)...)
 	for _, key := range served {
 		r.Subscribe = append(r.Subscribe, proto.StateChangeSubject(key))
 	}

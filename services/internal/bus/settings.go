@@ -46,13 +46,15 @@ func streamConfig(def proto.Stream, config ProvisionConfig, have jetstream.Strea
 	want.DenyDelete = def.AppendOnly
 	want.DenyPurge = def.AppendOnly
 	want.MaxMsgsPerSubject = -1
+	want.MaxMsgs = cmp.Or(def.MaxMsgs, have.MaxMsgs, -1)
+	want.MaxMsgSize = cmp.Or(int32(def.MaxMsgBytes), have.MaxMsgSize, -1)
 	// A rollup would let a message to one key remove all others.
 	want.AllowRollup = false
 	if def.LastOnly {
 		// What clients' key-value APIs expect of a bucket's stream (NATS ADR-8).
 		want.MaxMsgsPerSubject, want.DenyDelete = 1, true
 		want.AllowMsgTTL = true
-		want.RePublish = &jetstream.RePublish{Source: proto.StateSubject(">"), Destination: proto.StateChangeSubject(">")}
+		want.RePublish = &jetstream.RePublish{Source: def.Subjects[0], Destination: proto.StateChangeSubject(">")}
 	}
 	want.Metadata = withVersion(have.Metadata)
 	return want
@@ -124,6 +126,8 @@ func streamSettings(c jetstream.StreamConfig) []setting {
 		{name: "deny_delete", value: strconv.FormatBool(c.DenyDelete), fixed: c.DenyDelete},
 		{name: "deny_purge", value: strconv.FormatBool(c.DenyPurge), fixed: c.DenyPurge},
 		{name: "max_msgs_per_subject", value: strconv.FormatInt(c.MaxMsgsPerSubject, 10)},
+		{name: "max_msgs", value: strconv.FormatInt(c.MaxMsgs, 10)},
+		{name: "max_msg_size", value: strconv.FormatInt(int64(c.MaxMsgSize), 10)},
 		{name: "allow_msg_ttl", value: strconv.FormatBool(c.AllowMsgTTL), fixed: c.AllowMsgTTL},
 		{name: "allow_rollup", value: strconv.FormatBool(c.AllowRollup)},
 		{name: proto.MetadataSchema, value: c.Metadata[proto.MetadataSchema]},

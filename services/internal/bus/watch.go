@@ -65,7 +65,7 @@ func (w *watcher) run(ctx context.Context) error {
 		var m *Stored
 		switch m, err = feed.next(ctx); {
 		case err == nil:
-			err = w.one(strings.TrimPrefix(m.Subject, proto.StateSubject("")), m)
+			err = w.one(proto.StateKey(m.Subject), m)
 		case errors.Is(err, errMissed):
 			err = w.read(ctx)
 		}
@@ -81,7 +81,7 @@ func (w *watcher) read(ctx context.Context) error {
 			return err
 		}
 		for _, key := range keys {
-			m, err := w.conn.lastBySubject(ctx, proto.StreamState, proto.StateSubject(key))
+			m, err := w.conn.lastBySubject(ctx, proto.StreamOfKey(key), proto.StateSubject(key))
 			if err != nil {
 				return err
 			}
@@ -105,13 +105,13 @@ func (w *watcher) keys(ctx context.Context) ([]string, error) {
 	if !strings.ContainsAny(w.pattern, "*>") {
 		return []string{w.pattern}, nil
 	}
-	subjects, err := w.conn.Subjects(ctx, proto.StreamState, proto.StateSubject(w.pattern))
+	subjects, err := w.conn.Subjects(ctx, proto.StreamOfKey(w.pattern), proto.StateSubject(w.pattern))
 	if err != nil {
 		return nil, err
 	}
 	var keys []string
 	for subject := range subjects {
-		keys = append(keys, strings.TrimPrefix(subject, proto.StateSubject("")))
+		keys = append(keys, proto.StateKey(subject))
 	}
 	slices.Sort(keys)
 	return keys, nil

@@ -231,7 +231,7 @@ func TestRequestsOutlastTheBus(t *testing.T) {
 // What is no request under a key of the service has an outcome too, and stops nothing.
 func TestWhatIsNoRequest(t *testing.T) {
 	r := newRig(t)
-	large := strings.Repeat("x", 2<<20-400) // with its outcome, more than the server takes
+	large := strings.Repeat("x", 64<<10-400) // with its outcome, more than the server takes
 	for id, value := range map[string]string{
 		"large":  `{"id":"large","kind":"echo","deadline":"2999-01-01T00:00:00Z","body":{"text":"` + large + `"}}`,
 		"kind":   `{"id":"kind","kind":"` + large + `","deadline":"2999-01-01T00:00:00Z"}`,
@@ -265,7 +265,7 @@ func TestOutcomesAreRemoved(t *testing.T) {
 	r.serve()
 	q := r.make(echo, "it", time.Hour)
 	r.do(q)
-	last, err := r.operator.Last(t.Context(), proto.StreamState, proto.StateSubject(proto.KeyRequest(service, q.ID)))
+	last, err := r.operator.Last(t.Context(), proto.StreamRequests, proto.StateSubject(proto.KeyRequest(service, q.ID)))
 	if err != nil || last.Header.Get("Nats-TTL") != "24h0m0s" {
 		t.Errorf("the outcome has the headers %v, %v", last.Header, err)
 	}

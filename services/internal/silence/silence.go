@@ -9,6 +9,7 @@ package silence
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,7 +23,8 @@ import (
 // Bounds of what is kept.
 const (
 	maxSilences = 200
-	maxText     = 1000 // bytes of a matcher, of a comment
+	maxText     = 1000                    // bytes of a matcher, of a comment
+	maxList     = proto.MaxState - 64<<10 // bytes of all as they are stored
 )
 
 // Silence says which alerts are not sent.
@@ -78,7 +80,15 @@ func (l List) With(s Silence) (List, error) {
 	if len(next) >= maxSilences {
 		return nil, fmt.Errorf("there are %d silences already; remove some", len(next))
 	}
-	return append(next, s), nil
+	next = append(next, s)
+	data, err := json.Marshal(next)
+	if err != nil {
+		return nil, fmt.Errorf("writing the silences: %w", err)
+	}
+	if len(data) > maxList {
+		return nil, fmt.Errorf("the silences would take %d bytes together, and %d are possible; remove some", len(data), maxList)
+	}
+	return next, nil
 }
 
 // Without returns the list without the silence id, and whether it was there.
@@ -96,11 +106,20 @@ type matcher struct {
 }
 
 // Compile makes a list ready. A silence that cannot be compiled holds nothing
-// back; the error names it.
+// back; the error names it. Neither does what is beyond the bounds of what With and New
+// make: each alert is compared with every silence.
 func Compile(l List) (*Set, error) {
 	set := &Set{}
 	var errs []error
+	if len(l) > maxSilences {
+		errs = append(errs, fmt.Errorf("there are %d silences, of which the first %d count", len(l), maxSilences))
+		l = l[:maxSilences]
+	}
 	for _, s := range l {
+		if len(s.Matcher) > maxText {
+			errs = append(errs, fmt.Errorf("silence %.40q: a matcher of %d bytes", s.ID, len(s.Matcher)))
+			continue
+		}
 		x, err := expr.Compile(s.Matcher)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("silence %s: %w", s.ID, err))

@@ -107,6 +107,41 @@ func TestListsStayShort(t *testing.T) {
 	}
 }
 
+// A list that somebody else has written costs no more than one that With makes.
+func TestListsOfOthersAreBounded(t *testing.T) {
+	var l silence.List
+	for n := range 5000 {
+		l = append(l, silence.Silence{ID: fmt.Sprint(n), Matcher: `$.title == "x"`})
+	}
+	l[0].Matcher = `$.title == "` + strings.Repeat("y", 2000) + `" || true`
+	l[4999].Matcher = "true"
+	set, err := silence.Compile(l)
+	if err == nil || !strings.Contains(err.Error(), "5000 silences") || !strings.Contains(err.Error(), "bytes") {
+		t.Errorf("got %v", err)
+	}
+	if s, ok := set.Match(proto.SeverityHigh, payload(proto.SeverityHigh, "y"), now); ok {
+		t.Errorf("silence %s holds the alert back", s.ID)
+	}
+	if _, ok := set.Match(proto.SeverityHigh, payload(proto.SeverityHigh, "x"), now); !ok {
+		t.Error("the first silences are without effect")
+	}
+	l = nil
+	for {
+		s, err := silence.New(`$.title == "`+strings.Repeat("<", 900)+`"`, strings.Repeat("&", 1000), "", now, now.Add(time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		next, err := l.With(s)
+		if err != nil {
+			if !strings.Contains(err.Error(), "remove some") || len(next) > 0 || len(l) < 40 {
+				t.Errorf("after %d silences: %v", len(l), err)
+			}
+			return
+		}
+		l = next
+	}
+}
+
 // Several people change the silences at once, and a notifier sees the result.
 func TestStore(t *testing.T) {
 	b := bustest.Start(t)

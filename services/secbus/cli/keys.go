@@ -47,6 +47,9 @@ func (c *keysInitCommand) Run(term Terminal, table []service.Spec) error {
 	if err := config.Join(config.Load(&retention, term.Environ), err); err != nil {
 		return err
 	}
+	if err := retention.check(layout.Streams); err != nil {
+		return err
+	}
 	if n := len(c.Cluster); n == 1 || n == 2 || n > 0 && n%2 == 0 {
 		return fmt.Errorf("a cluster of %d servers cannot lose one and go on: name 3 or 5", n)
 	}

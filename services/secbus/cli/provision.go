@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -34,6 +36,9 @@ func (c *provisionCommand) Run(ctx context.Context, term Terminal, table []servi
 	if err := config.Join(config.Load(&retention, term.Environ), err); err != nil {
 		return err
 	}
+	if err := retention.check(layout.Streams); err != nil {
+		return err
+	}
 	conn, err := c.connectWithin(ctx, c.Wait, bus.RoleProvisioner, term)
 	if err != nil {
 		return err
@@ -60,7 +65,7 @@ func (c *provisionCommand) Run(ctx context.Context, term Terminal, table []servi
 
 // Retention says how much each stream keeps.
 type Retention struct {
-	StoreMax         int64         `env:"STORE_MAX, default=8589934592" doc:"Max bytes that all streams keep together. Each has a share of it: a half is for events and a fifth for alerts, divided among their sources. The settings that follow replace single shares."`
+	StoreMax         int64         `env:"STORE_MAX, default=8589934592" doc:"Max bytes that all streams keep together. Each has a share of it: a half is for events and a fifth for alerts, divided among their sources. What is too little for them is refused; without further sources 240 MiB are enough. The settings that follow replace single shares."`
 	SecurityMaxBytes int64         `env:"SECURITY_MAX_BYTES" doc:"Max bytes that the streams of events, EVENTS_*, keep together; beyond its part of them, the oldest of a source go. Unset means half of STORE_MAX."`
 	SecurityMaxAge   time.Duration `env:"SECURITY_MAX_AGE, default=720h" doc:"How long events are kept."`
 	AlertsMaxBytes   int64         `env:"SECURITY_ALERTS_MAX_BYTES" doc:"Max bytes that the streams of alerts, ALERTS_*, keep together; beyond its part of them, the oldest of a source go. Unset means a fifth of STORE_MAX."`
@@ -75,7 +80,6 @@ type Retention struct {
 // a chance to read it.
 const (
 	minBytes = 1 << 20
-	minStore = 256 << 20
 	minAge   = time.Hour
 	maxBytes = 1 << 50
 	maxAge   = 100 * 365 * 24 * time.Hour
@@ -91,7 +95,7 @@ func (r Retention) Validate() error {
 		return config.Between(key, value, minBytes, maxBytes)
 	}
 	return errors.Join(
-		config.Between("STORE_MAX", r.StoreMax, minStore, maxBytes),
+		config.Between("STORE_MAX", r.StoreMax, minBytes, maxBytes),
 		bytes("SECURITY_MAX_BYTES", r.SecurityMaxBytes),
 		config.Between("SECURITY_MAX_AGE", r.SecurityMaxAge, minAge, maxAge),
 		bytes("SECURITY_ALERTS_MAX_BYTES", r.AlertsMaxBytes),
@@ -121,23 +125,62 @@ func (r Retention) limits(more []proto.Stream) map[string]bus.Limits {
 	}
 	limits := make(map[string]bus.Limits)
 	for _, s := range all {
-		group, set, age := "", int64(0), time.Duration(0)
-		switch {
-		case strings.HasPrefix(s.Name, proto.AlertsPrefix):
-			group, set, age = proto.AlertsPrefix, r.AlertsMaxBytes, r.AlertsMaxAge
-		case strings.HasPrefix(s.Name, proto.EventsPrefix):
-			group, set, age = proto.EventsPrefix, r.SecurityMaxBytes, r.SecurityMaxAge
-		case s.Name == proto.StreamAudit:
-			group, set, age = s.Name, r.AuditMaxBytes, r.AuditMaxAge
-		case s.Name == proto.StreamDead:
-			group, set, age = s.Name, r.DeadMaxBytes, r.DeadMaxAge
-		}
+		group, set := r.group(s.Name)
+		age := map[string]time.Duration{
+			proto.AlertsPrefix: r.AlertsMaxAge, proto.EventsPrefix: r.SecurityMaxAge, proto.StreamAudit: r.AuditMaxAge, proto.StreamDead: r.DeadMaxAge,
+		}[group]
 		of, part := together(group, set)
-		limits[s.Name] = bus.Limits{MaxBytes: max(minBytes, int64(float64(s.MaxBytes)*float64(of)/float64(part))), MaxAge: age}
+		least := int64(minBytes)
+		if set == 0 {
+			least = max(least, s.MinBytes)
+		}
+		limits[s.Name] = bus.Limits{MaxBytes: max(least, int64(float64(s.MaxBytes)*float64(of)/float64(part))), MaxAge: age}
 	}
 	limits[proto.StreamSecurity] = bus.Limits{MaxAge: r.SecurityMaxAge}
 	limits[proto.StreamAlerts] = bus.Limits{MaxAge: r.AlertsMaxAge}
 	return limits
+}
+
+// check says whether the store is large enough for the streams: each share with which a
+// stream would not do its work is raised, and what all have then must be within the
+// store.
+func (r Retention) check(more []proto.Stream) error {
+	needed := sort.Search(maxBytes>>20, func(mib int) bool {
+		trial := r
+		trial.StoreMax = int64(mib) << 20
+		return trial.shares(more) <= trial.StoreMax
+	})
+	if r.StoreMax >= int64(needed)<<20 {
+		return nil
+	}
+	return config.Faultf("STORE_MAX", "%d bytes are too few for the %d streams of this deployment, which need %d", r.StoreMax, len(more)+len(proto.Streams()), needed<<20)
+}
+
+// shares are what all streams have together whose size is a share of the store.
+func (r Retention) shares(more []proto.Stream) (sum int64) {
+	limits := r.limits(more)
+	for _, s := range slices.Concat(proto.Streams(), more) {
+		if _, set := r.group(s.Name); set == 0 {
+			sum += limits[s.Name].MaxBytes
+		}
+	}
+	return sum
+}
+
+// group is the group of streams whose size one setting replaces to which a stream
+// belongs, by the prefix of their names, and what it is set to; 0 is unset.
+func (r Retention) group(stream string) (prefix string, set int64) {
+	switch {
+	case strings.HasPrefix(stream, proto.AlertsPrefix):
+		return proto.AlertsPrefix, r.AlertsMaxBytes
+	case strings.HasPrefix(stream, proto.EventsPrefix):
+		return proto.EventsPrefix, r.SecurityMaxBytes
+	case stream == proto.StreamAudit:
+		return stream, r.AuditMaxBytes
+	case stream == proto.StreamDead:
+		return stream, r.DeadMaxBytes
+	}
+	return "", 0
 }
 
 // storeLimit is what the server may use for all streams together, those of the

@@ -128,6 +128,9 @@ func newStack(table []service.Spec, term Terminal) (stack, error) {
 	if err := config.Join(append(errs, err)...); err != nil {
 		return stack{}, err
 	}
+	if err := settings.Retention.check(layout.Streams); err != nil {
+		return stack{}, err
+	}
 	s.log, s.admin, s.retention, s.layout = daemon.Logger(term.Stderr, settings.Log), settings.Admin, settings.Retention, layout
 	return s, nil
 }

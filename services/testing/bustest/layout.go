@@ -4,6 +4,8 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
@@ -47,6 +49,20 @@ func AlertStreams() []string {
 	return streams
 }
 
+// deliveries are the subjects under which the sink of a durable records what it has
+// delivered: the durable is named after it, and may have the name of a lane behind that.
+func deliveries(d proto.Consumer) []string {
+	sink, isSink := strings.CutPrefix(d.Durable, bus.RoleNotifier+"-")
+	if !isSink {
+		return nil
+	}
+	subjects := []string{proto.DeliveriesSubject(sink)}
+	if lane := strings.LastIndexByte(sink, '-'); lane > 0 {
+		subjects = append(subjects, proto.DeliveriesSubject(sink[:lane]))
+	}
+	return subjects
+}
+
 // Roles are those of production, with the rights to these further durables.
 func Roles(durables ...proto.Consumer) []bus.Role {
 	roles := layout().Roles
@@ -55,6 +71,11 @@ func Roles(durables ...proto.Consumer) []bus.Role {
 			switch r.Name {
 			case bus.ConsumerRole(d.Durable):
 				roles[i].Publish = append(roles[i].Publish, bus.GrantConsume(d)...)
+				for _, subject := range deliveries(d) {
+					if !slices.Contains(roles[i].Publish, subject) {
+						roles[i].Publish = append(roles[i].Publish, subject)
+					}
+				}
 			case bus.RoleProvisioner:
 				roles[i].Publish = append(roles[i].Publish, bus.GrantProvision(d)...)
 			}
