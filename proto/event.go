@@ -29,6 +29,9 @@ const (
 	KindGap      = "gap"      // bytes that were gone before anyone could read them
 	KindSensor   = "sensor"   // the sensor itself is silent or blind, or is so no more
 	KindFlood    = "flood"    // counts the alerts of a rule that were made events, because there were too many
+	// KindOther stands in a subject for the kinds that the source's role may not publish
+	// under. Such an event's own kind is in its payload alone.
+	KindOther = "other"
 )
 
 // TagNameMismatch marks an event whose payload named another host or source than its

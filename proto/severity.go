@@ -24,6 +24,17 @@ func Severities() []Severity {
 	return []Severity{SeverityInfo, SeverityLow, SeverityMedium, SeverityHigh, SeverityCritical}
 }
 
+// SeveritiesOf returns those of the scale that a subject of the class can have.
+func SeveritiesOf(class Class) []Severity {
+	switch class {
+	case ClassAlert:
+		return Severities()[SeverityLow:]
+	case ClassEvent:
+		return Severities()[:SeverityLow]
+	}
+	return Severities()
+}
+
 // ParseSeverity reads a severity token ("info", "low", "medium", "high" or
 // "critical").
 func ParseSeverity(token string) (Severity, error) {

@@ -18,7 +18,7 @@ func TestCheckup(t *testing.T) {
 		return checkup(t.Context(), service.Checkup{Bus: r.Read(ahead)})
 	}
 	checktest.Compare(t, found(0), checktest.Want("signature", check.Good, "nothing has been signed yet"))
-	a := &proto.Audit{Host: bustest.Host, Source: bus.RoleProxy, Kind: "chat", Decision: proto.DecisionAllowed}
+	a := &proto.Audit{Host: bustest.Host, Source: bus.RoleProxy, Kind: "request", Decision: proto.DecisionAllowed}
 	r.Store(bus.RoleProxy, a.Subject().Ingest(), a, nil)
 	checktest.Compare(t, found(time.Hour), checktest.Want("signature", check.Warning, "a record of 1h00m ago has no signature"))
 	r.Event(Role, Role, KindCheckpoint, proto.SeverityInfo, "c", nil)

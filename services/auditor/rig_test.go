@@ -29,7 +29,7 @@ func auditRecord(n int, phase proto.Phase, at time.Time) *proto.Audit {
 	id := fmt.Sprintf("request-%06d", n)
 	a := &proto.Audit{
 		ID: proto.AuditID(id, phase), RequestID: id, Phase: phase, Time: at.UTC(),
-		Host: bustest.Host, Source: bus.RoleProxy, Kind: "llm-request", SeverityID: 1, ClassUID: proto.ClassUIDAPIActivity,
+		Host: bustest.Host, Source: bus.RoleProxy, Kind: "request", SeverityID: 1, ClassUID: proto.ClassUIDAPIActivity,
 		Client: "agent", Method: "POST", Path: "/v1/messages", Operation: "chat", Provider: "anthropic", RequestModel: "claude-sonnet-4-5",
 	}
 	if phase == proto.PhaseEnd {
@@ -53,7 +53,7 @@ func text(t testing.TB, a *proto.Audit, answer int) []byte {
 
 // message is a record as the proxy publishes it; an empty id leaves it out.
 func message(id string, payload []byte) *nats.Msg {
-	m := nats.NewMsg((&proto.Audit{Host: bustest.Host, Source: bus.RoleProxy, Kind: "llm-request"}).Subject().Ingest())
+	m := nats.NewMsg((&proto.Audit{Host: bustest.Host, Source: bus.RoleProxy, Kind: "request"}).Subject().Ingest())
 	if id != "" {
 		m.Header.Set(proto.HeaderEventID, id)
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/openclaw-security/bus/proto"
+	"github.com/openclaw-security/bus/services/auditor/internal/anomaly"
 	"github.com/openclaw-security/bus/services/internal/audit"
 	"github.com/openclaw-security/bus/services/internal/bus"
 	"github.com/openclaw-security/bus/services/internal/config"
@@ -42,7 +43,8 @@ func layout(d service.Deployment) (service.Layout, error) {
 			Description: "Keeps the log of LLM requests and gives up what it cannot keep",
 			Publish: slices.Concat(
 				bus.GrantConsume(durable),
-				bus.GrantIngest(d.Host, Role, proto.ClassEvent, proto.ClassAlert),
+				bus.GrantIngest(d.Host, Role, proto.ClassEvent, KindCheckpoint),
+				bus.GrantIngest(d.Host, Role, proto.ClassAlert, KindNewLog, KindCutLog, KindStreamFull, anomaly.KindFirstSeen, anomaly.KindTokenBurst),
 				bus.GrantRead(proto.StreamAudit),
 				bus.GrantInfo(proto.StreamAudit),
 				[]string{bus.GrantStreamNames()},

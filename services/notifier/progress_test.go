@@ -233,7 +233,7 @@ func (w *watched) audit(n int) {
 	w.t.Helper()
 	proxy := w.Conn(w.t, bus.RoleProxy)
 	for range n {
-		m := nats.NewMsg((&proto.Audit{Host: bustest.Host, Source: bus.RoleProxy, Kind: "llm-request"}).Subject().Ingest())
+		m := nats.NewMsg((&proto.Audit{Host: bustest.Host, Source: bus.RoleProxy, Kind: "request"}).Subject().Ingest())
 		m.Data = make([]byte, 4<<10)
 		if err := proxy.Publish(w.t.Context(), m); err != nil {
 			w.t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"github.com/openclaw-security/bus/services/internal/check"
 	"github.com/openclaw-security/bus/services/internal/config"
 	"github.com/openclaw-security/bus/services/internal/daemon"
+	"github.com/openclaw-security/bus/services/internal/progress"
 	"github.com/openclaw-security/bus/services/internal/service"
 	"github.com/openclaw-security/bus/services/notifier/internal/sink"
 )
@@ -142,7 +143,7 @@ func progressGrants(d service.Deployment) []string {
 	return slices.Concat(
 		bus.GrantInfo(streams...),
 		bus.GrantDurables(streams...),
-		bus.GrantIngest(d.Host, Role, proto.ClassAlert),
+		bus.GrantIngest(d.Host, Role, proto.ClassAlert, progress.Conditions()...),
 		bus.GrantState(proto.KeyAlarms),
 		bus.GrantReadState(proto.KeyAlarms, proto.HeartbeatPrefix+".>"),
 		bus.GrantHeartbeat(d.Host, Role),

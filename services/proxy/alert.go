@@ -17,7 +17,7 @@ import (
 // alert publishes the event about a finding, the nth of the exchange.
 func (r *record) alert(f detect.Finding, tool string) {
 	tool = r.to.redact(tool)
-	e := r.to.event("guard", fmt.Sprintf("%s %d %s", r.RequestID, r.findings, f.Rule), "finding")
+	e := r.to.event(kindGuard, fmt.Sprintf("%s %d %s", r.RequestID, r.findings, f.Rule), "finding")
 	e.Title = r.to.redact(findingTitle(f, tool))
 	e.Rule = &proto.Rule{ID: f.Rule, Name: ruleTitles[f.Rule], Category: "LLM proxy"}
 	if f.Enforced {
@@ -67,7 +67,7 @@ func (r *records) guardState(err error, failOpen bool) {
 	if failOpen {
 		consequence, severity = "requests pass unjudged until it does", proto.SeverityHigh
 	}
-	e := r.event("guard", r.now().UTC().Format(time.RFC3339Nano), "guard")
+	e := r.event(kindGuard, r.now().UTC().Format(time.RFC3339Nano), "guard")
 	e.Title = "The guard does not answer: " + consequence
 	e.Rule = &proto.Rule{ID: "guard-unavailable", Name: "Guard unavailable", Category: "LLM proxy"}
 	e.Tags = []string{"guard-unavailable"}
@@ -91,7 +91,7 @@ func (r *records) busy(client, what string) {
 	if !r.busyLimit.AllowN(r.now(), 1) {
 		return
 	}
-	e := r.event("guard", r.now().UTC().Format(time.RFC3339Nano), "busy")
+	e := r.event(kindGuard, r.now().UTC().Format(time.RFC3339Nano), "busy")
 	e.Title = fmt.Sprintf("The LLM proxy has no memory left: it refused a client's %s (%.40q)", what, client)
 	e.Rule = &proto.Rule{ID: policy.RuleBusy, Name: "Out of memory", Category: "LLM proxy"}
 	e.Tags = []string{policy.RuleBusy}
@@ -109,7 +109,7 @@ func (r *records) unrecorded(reason string) {
 	if !r.unrecordedLimit.AllowN(r.now(), 1) {
 		return
 	}
-	e := r.event("guard", r.now().UTC().Format(time.RFC3339Nano), "unrecorded")
+	e := r.event(kindGuard, r.now().UTC().Format(time.RFC3339Nano), "unrecorded")
 	e.Title = "LLM requests are refused: " + reason
 	e.Rule = &proto.Rule{ID: policy.RuleUnrecorded, Name: "No room for audit records", Category: "LLM proxy"}
 	e.Tags = []string{policy.RuleUnrecorded}

@@ -64,7 +64,7 @@ func TestLastRequest(t *testing.T) {
 	r := checktest.New(t)
 	last := func() []check.Finding { return checkup(t.Context(), service.Checkup{Bus: r.Read(0)}) }
 	record := func(decision proto.Decision, reason string) {
-		a := &proto.Audit{Host: bustest.Host, Source: Role, Kind: "chat", Decision: decision, Reason: reason}
+		a := &proto.Audit{Host: bustest.Host, Source: Role, Kind: "request", Decision: decision, Reason: reason}
 		r.Store(Role, a.Subject().Ingest(), a, nil)
 	}
 	checktest.Compare(t, last(), checktest.Want("last request", check.Good, "none yet"))

@@ -35,6 +35,13 @@ const (
 	maxParts    = 64  // texts of uploads
 )
 
+// Kinds of the proxy's records and alerts, beside [spool.KindGap] and
+// [proto.KindFlood]: the role may publish no others.
+const (
+	kindRequest = "request"
+	kindGuard   = "guard"
+)
+
 // records makes the records of exchanges and the alerts about them.
 type records struct {
 	spool    appender
@@ -77,7 +84,7 @@ func (r *records) begin(request *http.Request) *record {
 		Time:      r.now().UTC(),
 		Host:      r.host,
 		Source:    source,
-		Kind:      "request",
+		Kind:      kindRequest,
 		ClassUID:  proto.ClassUIDAPIActivity,
 		Client:    clientAddress(request),
 		Method:    clip(request.Method),

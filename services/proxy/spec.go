@@ -10,6 +10,7 @@ import (
 	"github.com/openclaw-security/bus/services/internal/config"
 	"github.com/openclaw-security/bus/services/internal/daemon"
 	"github.com/openclaw-security/bus/services/internal/service"
+	"github.com/openclaw-security/bus/services/proxy/internal/spool"
 )
 
 // Spec declares the proxy.
@@ -39,8 +40,12 @@ func layout(d service.Deployment) (service.Layout, error) {
 	return service.Layout{Roles: []bus.Role{{
 		Name:        Role,
 		Description: "Publishes the LLM proxy's audit records and alerts on " + d.Host,
-		Publish: append(bus.GrantSource(d.Host, Role, proto.ClassAudit, proto.ClassAlert),
-			bus.GrantHeartbeat(d.Host, Role)...),
+		Publish: slices.Concat(
+			bus.GrantIngest(d.Host, Role, proto.ClassAudit, kindRequest),
+			bus.GrantIngest(d.Host, Role, proto.ClassAlert, kindGuard, spool.KindGap, proto.KindFlood),
+			bus.GrantSource(d.Host, Role, proto.ClassAudit, proto.ClassAlert),
+			bus.GrantHeartbeat(d.Host, Role),
+		),
 	}}}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/flood"
 	"github.com/openclaw-security/bus/services/shipper/internal/follow"
+	"github.com/openclaw-security/bus/services/shipper/internal/kinds"
 	"github.com/openclaw-security/bus/services/shipper/internal/normalize"
 	"github.com/openclaw-security/bus/services/shipper/internal/rules"
 )
@@ -22,6 +23,7 @@ const headerRoom = 32 << 10
 type encoder struct {
 	normalize *normalize.Normalizer
 	rules     *rules.Engine
+	kinds     kinds.Set
 	limit     int // the server's payload limit, bytes
 	metrics   *metrics
 	flood     *flood.Folder
@@ -71,7 +73,7 @@ func (x *encoder) dropped() bool {
 // message encodes x.event, after which the source stands at checkpoint.
 func (x *encoder) message(checkpoint string) *nats.Msg {
 	payload := x.payload()
-	subject := x.event.Subject()
+	subject := x.kinds.Subject(&x.event)
 	x.metrics.encoded(subject, &x.event)
 	return &nats.Msg{
 		Subject: subject.Ingest(),

@@ -35,6 +35,7 @@ import (
 	"github.com/openclaw-security/bus/services/internal/publish"
 	"github.com/openclaw-security/bus/services/internal/retry"
 	"github.com/openclaw-security/bus/services/shipper/internal/follow"
+	"github.com/openclaw-security/bus/services/shipper/internal/kinds"
 	"github.com/openclaw-security/bus/services/shipper/internal/mapping"
 	"github.com/openclaw-security/bus/services/shipper/internal/normalize"
 	"github.com/openclaw-security/bus/services/shipper/internal/normalize/suricata"
@@ -213,7 +214,9 @@ func (s *shipper) ship(ctx context.Context, publisher *publish.Pair, at publish.
 	l := &loop{
 		follower: follower,
 		health:   s.health(at.Last, time.Now()),
-		encoder:  &encoder{normalize: s.normalize, rules: s.rules, limit: s.conn.MaxPayload(), metrics: s.metrics, flood: s.flood},
+		encoder: &encoder{
+			normalize: s.normalize, rules: s.rules, kinds: kinds.SetOf(s.cfg.Source), limit: s.conn.MaxPayload(), metrics: s.metrics, flood: s.flood,
+		},
 		stored:   newStoredLines(at.Beyond),
 		base:     checkpoint,
 		position: checkpoint,

@@ -13,6 +13,7 @@ import (
 	"github.com/openclaw-security/bus/services/internal/daemon"
 	"github.com/openclaw-security/bus/services/internal/service"
 	"github.com/openclaw-security/bus/services/shipper/internal/checkup"
+	"github.com/openclaw-security/bus/services/shipper/internal/kinds"
 )
 
 // Sensors say where the sensors write on this machine, for a process that runs a
@@ -104,8 +105,12 @@ func layout(d service.Deployment) (service.Layout, error) {
 		role := bus.Role{
 			Name:        bus.ShipperRole(source),
 			Description: "Publishes what the sensor " + source + " on " + d.Host + " writes",
-			Publish: append(bus.GrantSource(d.Host, source, proto.ClassAlert, proto.ClassEvent),
-				bus.GrantHeartbeat(d.Host, source)...),
+			Publish: slices.Concat(
+				bus.GrantIngest(d.Host, source, proto.ClassAlert, kinds.Of(source)...),
+				bus.GrantIngest(d.Host, source, proto.ClassEvent, kinds.Of(source)...),
+				bus.GrantSource(d.Host, source, proto.ClassAlert, proto.ClassEvent),
+				bus.GrantHeartbeat(d.Host, source),
+			),
 		}
 		if i >= len(sensors()) {
 			// Nobody can know them beforehand, so they share a place.

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -26,11 +27,13 @@ type identity struct {
 
 // ingestAlert and ingestEvent are subjects that a source publishes to.
 func ingestAlert(source string) string {
-	return proto.NewSubject(host, source, "alert", proto.SeverityHigh).Ingest()
+	kinds := map[string]string{"proxy": "guard", "notifier": "source-silent", "auditor": "new-log"}
+	return proto.NewSubject(host, source, cmp.Or(kinds[source], "alert"), proto.SeverityHigh).Ingest()
 }
 
 func ingestEvent(source string) string {
-	return proto.NewSubject(host, source, "dns", proto.SeverityInfo).Ingest()
+	kinds := map[string]string{"auditor": "checkpoint"}
+	return proto.NewSubject(host, source, cmp.Or(kinds[source], proto.KindOther), proto.SeverityInfo).Ingest()
 }
 
 // identities are all roles of the stack. What each may publish, nobody else may
@@ -69,6 +72,7 @@ func forbidden() (publish, subscribe []string) {
 	stored := proto.NewSubject(host, "suricata", "alert", proto.SeverityHigh).Stored()
 	publish = []string{
 		stored, ingestAlert("falco"), ingestEvent("falco"),
+		proto.NewSubject(host, "suricata", "made-up", proto.SeverityHigh).Ingest(), proto.NewSubject(host, "proxy", "made-up", proto.SeverityHigh).Ingest(),
 		strings.Replace(ingestAlert("suricata"), host, "box2", 1), strings.Replace(ingestEvent("suricata"), host, "box2", 1),
 		"$JS.API.STREAM.DELETE." + proto.AlertsStream("suricata"), "$JS.API.STREAM.PURGE." + proto.EventsStream("suricata"), "$JS.API.STREAM.PURGE." + proto.StreamAudit,
 		"$JS.API.STREAM.MSG.DELETE." + proto.StreamAudit, "$SYS.REQ.SERVER.PING", "_INBOX_tail.x",

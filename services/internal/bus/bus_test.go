@@ -25,7 +25,7 @@ func deadlineContext(t *testing.T) context.Context {
 
 // message is one of source's, named id. Its class follows from the severity.
 func message(source string, severity proto.Severity, id string) *nats.Msg {
-	m := nats.NewMsg(proto.NewSubject(bustest.Host, source, "test", severity).Ingest())
+	m := nats.NewMsg(proto.NewSubject(bustest.Host, source, "unknown", severity).Ingest())
 	m.Header.Set(proto.HeaderEventID, id)
 	m.Data = []byte(`{"id":"` + id + `"}`)
 	return m

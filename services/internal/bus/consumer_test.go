@@ -107,7 +107,7 @@ func TestFetchWaitsForTheFirstMessageOnly(t *testing.T) {
 	if ids(msgs) != "0" {
 		t.Fatalf("fetched %q", ids(msgs))
 	}
-	if m := msgs[0]; m.Subject != "security.alert.box1.tracee.test.high" || string(m.Data) != `{"id":"0"}` || m.Sequence != 1 || m.Deliveries != 1 || m.Stored.IsZero() {
+	if m := msgs[0]; m.Subject != "security.alert.box1.tracee.unknown.high" || string(m.Data) != `{"id":"0"}` || m.Sequence != 1 || m.Deliveries != 1 || m.Stored.IsZero() {
 		t.Errorf("fetched %+v", m)
 	}
 }

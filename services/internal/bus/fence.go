@@ -74,7 +74,7 @@ func (f *Fence) Settle(ctx context.Context, class proto.Class) error {
 	if class == proto.ClassAlert {
 		severity = proto.SeverityLow
 	}
-	msg := nats.NewMsg(proto.NewSubject(tokens[2], tokens[3], "settle", severity).Ingest())
+	msg := nats.NewMsg(proto.NewSubject(tokens[2], tokens[3], proto.KindOther, severity).Ingest())
 	msg.Header.Set(jetstream.ExpectedStreamHeader, f.stream)
 	msg.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(math.MaxUint64, 10))
 	msg.Header.Set(jetstream.ExpectedLastSubjSeqSubjHeader, f.filter)

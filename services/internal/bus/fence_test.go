@@ -157,7 +157,7 @@ func TestFenceRefusals(t *testing.T) {
 		return msgs
 	}
 	foreign := messages(bustest.Tracee, 3)
-	foreign[1].Subject = proto.NewSubject(bustest.Host, bustest.Suricata, "test", proto.SeverityHigh).Ingest()
+	foreign[1].Subject = proto.NewSubject(bustest.Host, bustest.Suricata, "unknown", proto.SeverityHigh).Ingest()
 	var permission *bus.PermissionError
 	for name, c := range map[string]struct {
 		msgs    []*nats.Msg

@@ -42,10 +42,10 @@ func TestHealth(t *testing.T) {
 	)
 	subjects, err := operator.Subjects(ctx, proto.AlertsStream(bustest.Suricata), "security.alert.>")
 	if want := (map[string]uint64{
-		"security.alert.box1.suricata.test.medium":   1,
-		"security.alert.box1.suricata.test.low":      1,
-		"security.alert.box1.suricata.test.high":     1,
-		"security.alert.box1.suricata.test.critical": 1,
+		"security.alert.box1.suricata.unknown.medium":   1,
+		"security.alert.box1.suricata.unknown.low":      1,
+		"security.alert.box1.suricata.unknown.high":     1,
+		"security.alert.box1.suricata.unknown.critical": 1,
 	}); err != nil || !maps.Equal(subjects, want) {
 		t.Errorf("subjects %v, %v", subjects, err)
 	}
@@ -57,7 +57,7 @@ func TestHealth(t *testing.T) {
 	if err != nil || first == nil || first.Sequence != 1 {
 		t.Errorf("first of the last hour %+v, %v", first, err)
 	}
-	last, err := operator.Last(ctx, proto.AlertsStream(bustest.Suricata), "security.*.*.suricata.test.high")
+	last, err := operator.Last(ctx, proto.AlertsStream(bustest.Suricata), "security.*.*.suricata.unknown.high")
 	if err != nil || last == nil || last.Sequence != 3 {
 		t.Errorf("last %+v, %v", last, err)
 	}

@@ -19,13 +19,13 @@ func TestHistory(t *testing.T) {
 	const remove = "$JS.API.STREAM.MSG.DELETE." + eventStream
 	const other = "box2"
 	role := bus.ShipperRole(bustest.Tracee)
-	b := bustest.Start(t, bustest.Grant(bus.RoleProvisioner, remove), bustest.Grant(role, append(bus.GrantIngest(other, bustest.Tracee, proto.ClassEvent), "$JS.API.DIRECT.GET."+eventStream+"."+proto.SourceFilter(other, bustest.Tracee))...))
+	b := bustest.Start(t, bustest.Grant(bus.RoleProvisioner, remove), bustest.Grant(role, append(bus.GrantIngest(other, bustest.Tracee, proto.ClassEvent, proto.KindOther), "$JS.API.DIRECT.GET."+eventStream+"."+proto.SourceFilter(other, bustest.Tracee))...))
 	tracee := armed(t, b.Conn(t, bus.ShipperRole(bustest.Tracee)), bustest.Tracee)
 	second := arm(t, bus.NewFence(b.Conn(t, role), eventStream, proto.SourceFilter(other, bustest.Tracee)))
 	ofOther := func(n int) []*nats.Msg {
 		msgs := messages(bustest.Tracee, n)
 		for _, m := range msgs {
-			m.Subject = proto.NewSubject(other, bustest.Tracee, "test", proto.SeverityInfo).Ingest()
+			m.Subject = proto.NewSubject(other, bustest.Tracee, proto.KindOther, proto.SeverityInfo).Ingest()
 		}
 		return msgs
 	}

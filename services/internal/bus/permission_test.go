@@ -2,6 +2,8 @@ package bus_test
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,7 +30,7 @@ func TestNoRoleActsAsAnother(t *testing.T) {
 			}
 			subscribes := []string{">", "_INBOX.>", "$JS.>", proto.IngestPrefix + ".>"}
 			for _, other := range b.Roles() {
-				for _, pattern := range other.Publish {
+				for _, pattern := range sample(other.Publish) {
 					if subject := instance(pattern); !allowed(role.Publish, subject) {
 						publishes = append(publishes, subject)
 					}
@@ -48,6 +50,35 @@ func TestNoRoleActsAsAnother(t *testing.T) {
 				checkDenied(t, err, role.Name, "subscribe", subject)
 			}
 		})
+	}
+}
+
+// No role makes up subjects of a stream: each one costs the server memory for as long as
+// a message is stored under it.
+func TestNoRoleMakesUpSubjects(t *testing.T) {
+	b := bustest.Start(t)
+	for _, role := range b.Roles() {
+		var made []string
+		for _, subject := range sample(role.Publish) {
+			s, err := proto.ParseSubject(subject)
+			if err != nil || !strings.HasPrefix(subject, proto.IngestPrefix) {
+				continue
+			}
+			prefix := strings.Join([]string{proto.IngestPrefix, string(s.Class), s.Host, s.Source}, ".")
+			made = append(made, prefix+".made-up."+s.Severity.String(), prefix+".other.made-up", prefix+".other", prefix, subject+".more",
+				strings.Replace(prefix, "."+s.Host+".", ".made-up.", 1)+".other."+s.Severity.String())
+			if s.Class != proto.ClassAudit {
+				other := map[proto.Class]string{proto.ClassAlert: "info", proto.ClassEvent: "critical"}[s.Class]
+				made = append(made, strings.Join([]string{prefix, s.Kind, other}, "."))
+			}
+		}
+		c := b.Conn(t, role.Name)
+		for _, subject := range made {
+			checkDenied(t, c.Publish(deadlineContext(t), nats.NewMsg(subject)), role.Name, "publish", subject)
+		}
+		if _, isSource := strings.CutPrefix(role.Name, "shipper-"); isSource && len(made) < 14 {
+			t.Errorf("only %d subjects were made up for %s", len(made), role.Name)
+		}
 	}
 }
 
@@ -172,7 +203,7 @@ func TestNoRoleHasTheServerForge(t *testing.T) {
 			"ingest.audit." + bustest.Host + ".proxy.by-" + role.Name + ".critical",
 		} {
 			if !allowed(role.Publish, target) {
-				requestFor(t, nc, role.Publish, target)
+				requestFor(t, nc, sample(role.Publish), target)
 			}
 		}
 	}
@@ -306,6 +337,18 @@ func TestHeadersDoNotForge(t *testing.T) {
 	if m := msgs[0]; m.Subject != want || m.Deliveries != 1 || m.Stored.Year() == 1999 {
 		t.Errorf("fetched: %+v", m)
 	}
+}
+
+// sample leaves out of subjects to publish to all kinds of a source and class but one.
+func sample(subjects []string) []string {
+	seen := make(map[string]bool)
+	return slices.DeleteFunc(slices.Clone(subjects), func(subject string) bool {
+		s, err := proto.ParseSubject(subject)
+		of := fmt.Sprint(s.Class, s.Host, s.Source)
+		again := err == nil && seen[of]
+		seen[of] = true
+		return again
+	})
 }
 
 // instance is a subject that a pattern matches.

@@ -61,11 +61,11 @@ func (r Role) Subscriptions() []string {
 	return append(slices.Concat(r.Subscribe, r.Answers), InboxPrefix(r.Name)+".>")
 }
 
-// GrantSource is all that a source needs: to publish these classes under its
-// name on host, to find its last message in the streams that hold them, and to read
-// back what it has stored in those that are its own.
+// GrantSource is all that a source needs besides [GrantIngest]: to find its last message
+// in the streams that hold these classes, and to read back what it has stored in those
+// that are its own.
 func GrantSource(host, source string, classes ...proto.Class) []string {
-	subjects := GrantIngest(host, source, classes...)
+	var subjects []string
 	last := func(stream string) string { return directGet + stream + "." + proto.SourceFilter(host, source) }
 	for _, class := range classes {
 		stream := proto.StreamAudit
@@ -84,11 +84,16 @@ func GrantSource(host, source string, classes ...proto.Class) []string {
 	return append(append(subjects, last(proto.StreamSecurity)), GrantInfo(proto.StreamSecurity)...)
 }
 
-// GrantIngest is to publish these classes under the name of a source on host.
-func GrantIngest(host, source string, classes ...proto.Class) []string {
+// GrantIngest is to publish a class under the name of a source on host, under these
+// kinds and no others: the server holds every subject in memory, also after a restart,
+// so the number of those that a role can make up must be bounded.
+func GrantIngest(host, source string, class proto.Class, kinds ...string) []string {
 	var subjects []string
-	for _, class := range classes {
-		subjects = append(subjects, proto.IngestPrefix+"."+string(class)+"."+proto.Slug(host)+"."+proto.Slug(source)+".>")
+	for _, kind := range kinds {
+		for _, severity := range proto.SeveritiesOf(class) {
+			s := proto.Subject{Class: class, Host: proto.Slug(host), Source: proto.Slug(source), Kind: proto.Slug(kind), Severity: severity}
+			subjects = append(subjects, s.Ingest())
+		}
 	}
 	return subjects
 }

@@ -36,7 +36,7 @@ func TestReadersOfSeveralStreams(t *testing.T) {
 	)
 	writer := b.Conn(t, bus.RoleProvisioner)
 	for i, source := range []string{"b", "gone", "a", "b", "a"} {
-		m := nats.NewMsg("security.event.box1." + source + ".test.info")
+		m := nats.NewMsg("security.event.box1." + source + ".unknown.info")
 		m.Header.Set(proto.HeaderEventID, fmt.Sprint(i))
 		if err := writer.Publish(deadlineContext(t), m); err != nil {
 			t.Fatal(err)
@@ -77,7 +77,7 @@ func TestReadersOfSeveralStreams(t *testing.T) {
 	if i < 0 || o.Streams[i].Err == nil {
 		t.Errorf("the overview says nothing of a stream that the role has no right to: %+v", o.Streams)
 	}
-	last, err := operator.LastIn(deadlineContext(t), streams, "security.*.*.*.test.>")
+	last, err := operator.LastIn(deadlineContext(t), streams, "security.*.*.*.unknown.>")
 	if err != nil || last == nil || last.Header.Get(proto.HeaderEventID) != "4" {
 		t.Errorf("the last is %v, %v", last, err)
 	}

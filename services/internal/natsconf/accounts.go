@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/bus"
 )
 
@@ -73,7 +74,7 @@ func Accounts(roles []bus.Role, keys map[string]string) (string, error) {
 		if !slices.Contains(services, apiInfo) {
 			services = append(services, apiInfo)
 		}
-		for _, subject := range services {
+		for _, subject := range imported(services) {
 			imports[r.Name] += exports.to(r.Name, "service", subject)
 		}
 		for _, subject := range r.Subscribe {
@@ -90,6 +91,22 @@ func Accounts(roles []bus.Role, keys map[string]string) (string, error) {
 		fmt.Fprintf(&b, "  %q {\n%s    users [\n      %s    ]\n%s    imports [\n%s    ]\n  }\n", r.Name, limits, user(r, keys[r.Name]), exports.of(strconv.Quote(r.Name)), imports[r.Name])
 	}
 	return b.String() + "}\n", nil
+}
+
+// imported are the subjects that a role imports to publish to these. It publishes under
+// hundreds of kinds; what it imports is all under its source's name, and its permissions
+// say which of them it may publish to.
+func imported(subjects []string) []string {
+	var all []string
+	for _, subject := range subjects {
+		if s, err := proto.ParseSubject(subject); err == nil {
+			subject = strings.Join([]string{proto.IngestPrefix, string(s.Class), s.Host, s.Source, ">"}, ".")
+		}
+		if !slices.Contains(all, subject) {
+			all = append(all, subject)
+		}
+	}
+	return all
 }
 
 func user(r bus.Role, key string) string {

@@ -24,6 +24,11 @@ const (
 	StreamShort     = "stream-short"     // a full stream keeps less than Promised
 )
 
+// Conditions returns all conditions.
+func Conditions() []string {
+	return []string{SourceSilent, SourceBlocked, SourceRestarts, ServerRestarts, ConsumerStopped, Evicted, StreamFilling, StreamShort}
+}
+
 const (
 	// Late is for how long a source may be silent or unable to publish.
 	Late = time.Minute

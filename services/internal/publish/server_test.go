@@ -29,7 +29,7 @@ func (*counter) Fenced()       {}
 func (*counter) Waiting(error) {}
 
 func message(source, id string) *nats.Msg {
-	m := nats.NewMsg(proto.NewSubject(bustest.Host, source, "test", proto.SeverityInfo).Ingest())
+	m := nats.NewMsg(proto.NewSubject(bustest.Host, source, "unknown", proto.SeverityInfo).Ingest())
 	m.Header.Set(proto.HeaderEventID, id)
 	m.Data = []byte("{}")
 	return m

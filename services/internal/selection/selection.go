@@ -62,17 +62,21 @@ func (x *Matcher) Match(m *bus.Stored) bool {
 	p, err := proto.ParseSubject(m.Subject)
 	if err != nil || p.Severity < s.Severity ||
 		s.Source != "" && p.Source != s.Source ||
-		s.Kind != "" && p.Kind != s.Kind ||
+		s.Kind != "" && p.Kind != s.Kind && p.Kind != proto.KindOther ||
 		s.Host != "" && p.Host != s.Host ||
 		m.Time.Before(s.From) || x.Past(m) {
 		return false
 	}
-	if x.expr == nil {
+	byPayload := s.Kind != "" && p.Kind != s.Kind // whose kind is in the payload alone
+	if x.expr == nil && !byPayload {
 		return true
 	}
-	_, payload, err := consume.Decode(m.Subject, m.Data)
-	if err != nil {
+	e, payload, err := consume.Decode(m.Subject, m.Data)
+	if err != nil || byPayload && proto.Slug(e.Kind) != s.Kind {
 		return false
+	}
+	if x.expr == nil {
+		return true
 	}
 	document, err := expr.Decode(payload)
 	if err != nil {

@@ -49,6 +49,28 @@ func TestMatch(t *testing.T) {
 	}
 }
 
+// A kind that the source may not publish under is in the payload alone.
+func TestMatchByOtherKind(t *testing.T) {
+	m := &bus.Stored{Subject: "security.event.box1.sshd.other.info", Time: at, Data: []byte(`{"title":"x","kind":"Key Exchange"}`)}
+	for name, tt := range map[string]struct {
+		s    selection.Selection
+		want bool
+	}{
+		"its own":       {selection.Selection{Kind: "key-exchange"}, true},
+		"another":       {selection.Selection{Kind: "login"}, false},
+		"other":         {selection.Selection{Kind: "other"}, true},
+		"and a matcher": {selection.Selection{Kind: "Key Exchange", Matcher: `$.title == "y"`}, false},
+	} {
+		x, err := tt.s.Compile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := x.Match(m); got != tt.want {
+			t.Errorf("%s: got %t", name, got)
+		}
+	}
+}
+
 func TestUnreadableEventsMatchNoMatcher(t *testing.T) {
 	broken := &bus.Stored{Subject: "security.alert.box1.suricata.alert.high", Data: []byte("{broken")}
 	for matcher, want := range map[string]bool{"": true, "true": false} {

@@ -33,7 +33,7 @@ func TestAuditWithoutItsDirectory(t *testing.T) {
 	proxy := b.Conn(t, bus.RoleProxy)
 	for i := range requests {
 		a := proto.Audit{
-			RequestID: fmt.Sprint("request-", i), Phase: proto.PhaseEnd, Time: time.Now().UTC(), Host: bustest.Host, Source: bus.RoleProxy, Kind: "llm-request",
+			RequestID: fmt.Sprint("request-", i), Phase: proto.PhaseEnd, Time: time.Now().UTC(), Host: bustest.Host, Source: bus.RoleProxy, Kind: "request",
 			Client: "agent", RequestModel: "claude-sonnet-4-5", Decision: proto.DecisionAllowed, Status: 200,
 			Usage: &proto.Usage{Input: 1_000_000, Complete: true}, ToolCalls: []proto.ToolCall{{Name: "exec"}},
 		}

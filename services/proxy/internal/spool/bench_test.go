@@ -16,7 +16,7 @@ func BenchmarkAppendAudit(b *testing.B) {
 	a := &proto.Audit{
 		ID: "0123456789abcdef0123456789abcdef", RequestID: "fedcba9876543210fedcba9876543210",
 		Phase: proto.PhaseEnd, Time: time.Date(2026, 11, 22, 18, 6, 24, 123456789, time.UTC),
-		Host: bustest.Host, Source: Source, Kind: "llm-request", SeverityID: 1, ClassUID: proto.ClassUIDAPIActivity,
+		Host: bustest.Host, Source: Source, Kind: "request", SeverityID: 1, ClassUID: proto.ClassUIDAPIActivity,
 		Client: "openclaw", Method: "POST", Path: "/v1/messages", Status: 200, Decision: proto.DecisionAllowed,
 		Operation: "chat", Provider: "anthropic", ServerAddress: "api.anthropic.com", ServerPort: 443,
 		RequestModel: "claude-opus-4-5", ResponseModel: "claude-opus-4-5-20251101",

@@ -31,10 +31,10 @@ func TestRecordsReachTheirStreams(t *testing.T) {
 	wantStored(t, b, []string{"before", "after"})
 
 	audits, alerts := stored(t, b, proto.StreamAudit), stored(t, b, proto.AlertsStream(Source))
-	if s := audits[0].Subject; s != "security.audit.box1.proxy.llm-request.info" {
+	if s := audits[0].Subject; s != "security.audit.box1.proxy.request.info" {
 		t.Errorf("an audit under %s", s)
 	}
-	if s := alerts[0].Subject; s != "security.alert.box1.proxy.secret.high" {
+	if s := alerts[0].Subject; s != "security.alert.box1.proxy.guard.high" {
 		t.Errorf("an alert under %s", s)
 	}
 	want, err := json.Marshal(request("before"))

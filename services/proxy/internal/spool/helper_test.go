@@ -83,13 +83,13 @@ func (s *Spool) drained() bool { return s.waiting() == 0 }
 func request(id string) *proto.Audit {
 	return &proto.Audit{
 		ID: id, RequestID: id, Phase: proto.PhaseStart, Time: time.Unix(1764000000, 0).UTC(),
-		Host: bustest.Host, Source: Source, Kind: "llm-request", SeverityID: 1, ClassUID: proto.ClassUIDAPIActivity,
+		Host: bustest.Host, Source: Source, Kind: "request", SeverityID: 1, ClassUID: proto.ClassUIDAPIActivity,
 	}
 }
 
 func alert(id string) *proto.Event {
 	e := &proto.Event{
-		ID: id, Time: time.Unix(1764000000, 0).UTC(), Host: bustest.Host, Source: Source, Kind: "secret", Title: "A secret leaves",
+		ID: id, Time: time.Unix(1764000000, 0).UTC(), Host: bustest.Host, Source: Source, Kind: "guard", Title: "A secret leaves",
 	}
 	e.SetSeverity(proto.SeverityHigh)
 	return e
@@ -191,7 +191,7 @@ func flipBit(t testing.TB, path string, at int) {
 	}
 }
 
-const subject = "ingest.audit.box1.proxy.llm-request.info"
+const subject = "ingest.audit.box1.proxy.request.info"
 
 func defaults(dir string) queueOptions {
 	return queueOptions{Dir: dir, Name: "audit", MaxBytes: 4 << 20, Log: slog.New(slog.DiscardHandler), Now: time.Now}

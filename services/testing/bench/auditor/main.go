@@ -130,7 +130,7 @@ func fill(ctx context.Context, s *bustest.Server, n int) error {
 	if _, err := fence.Last(ctx); err != nil {
 		return err
 	}
-	subject := proto.Audit{Host: records.Host, Source: bus.RoleProxy, Kind: "llm-request"}
+	subject := proto.Audit{Host: records.Host, Source: bus.RoleProxy, Kind: "request"}
 	g := records.New(n)
 	for at := 0; at < n; {
 		batch := make([]*nats.Msg, min(proto.MaxBatch, n-at))

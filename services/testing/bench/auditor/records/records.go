@@ -75,7 +75,7 @@ func (g *Generator) request() *proto.Audit {
 	start := proto.Audit{
 		ID: proto.AuditID(id, proto.PhaseStart), RequestID: id, Phase: proto.PhaseStart,
 		Time: g.begin.Add(g.interval * time.Duration(g.n/2)),
-		Host: Host, Source: bus.RoleProxy, Kind: "llm-request", Severity: proto.SeverityInfo, SeverityID: proto.SeverityInfo.ID(), ClassUID: proto.ClassUIDAPIActivity,
+		Host: Host, Source: bus.RoleProxy, Kind: "request", Severity: proto.SeverityInfo, SeverityID: proto.SeverityInfo.ID(), ClassUID: proto.ClassUIDAPIActivity,
 		Client: pick(r, "agent", "agent", "agent", "192.0.2.10"), Method: "POST", Path: "/v1/messages",
 		Operation: "chat", Provider: "anthropic", ServerAddress: "api.anthropic.com", ServerPort: 443,
 		RequestModel: model, Stream: true, RequestBytes: 20_000 + r.Int64N(80_000),
