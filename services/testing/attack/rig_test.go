@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -240,7 +241,14 @@ func (s *stack) holder(role string) *nats.Conn {
 
 // request sends m and returns the server's reply, or why there is none.
 func request(nc *nats.Conn, m *nats.Msg) string {
-	reply, err := nc.RequestMsg(m, 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	nc.SetErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+		if errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), `"`+m.Subject+`"`) {
+			cancel() // there will be no reply
+		}
+	})
+	reply, err := nc.RequestMsgWithContext(ctx, m)
 	if err != nil {
 		return "error: " + err.Error()
 	}
