@@ -208,6 +208,9 @@ func connectionThreats() []threat {
 					if ctx.Err() != nil {
 						return "the client had to give up"
 					}
+					if r.proxy == nil {
+						return fmt.Sprintf("the answer ended with %v", err)
+					}
 					if a := r.final(); a.ErrorType != endType || a.Decision != proto.DecisionFailed {
 						return fmt.Sprintf("%v, record %+v", err, a)
 					}
