@@ -6,6 +6,9 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Connections bounds the connections of a server: it wraps the listener, and is
@@ -17,7 +20,8 @@ import (
 // Where a new connection is one too many, the one that has been without a request
 // for longest is closed, of the same client if the client has too many, else of
 // the client that has the most without one; if all have requests, the new one is
-// closed.
+// closed. A request that has arrived counts, though nobody has read it yet: where many
+// connections come at once, the server is behind.
 type Connections struct {
 	total, client int
 	onRefused     func()
@@ -110,13 +114,42 @@ func (c *Connections) admit(conn net.Conn) bool {
 
 // reclaim closes the connection of client that has been idle for longest.
 func (c *Connections) reclaim(client *clientConns) bool {
-	if client == nil || client.idle.Len() == 0 {
+	if client == nil {
 		return false
 	}
-	conn := client.idle.Front().Value.(net.Conn)
-	c.forget(conn)
-	_ = conn.Close() // the server notices
-	return true
+	at := client.idle.Front()
+	for range maxUnread {
+		if at == nil {
+			return false
+		}
+		if conn := at.Value.(net.Conn); !unread(conn) {
+			c.forget(conn)
+			_ = conn.Close() // the server notices
+			return true
+		}
+		at = at.Next()
+	}
+	return false
+}
+
+// maxUnread is how many connections of a client are asked for what they have unread.
+const maxUnread = 512
+
+// unread reports whether something has arrived on a connection that nobody has read.
+func unread(conn net.Conn) bool {
+	socket, ok := conn.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return false
+	}
+	n := 0
+	err = raw.Control(func(fd uintptr) {
+		n, _, _ = unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	})
+	return err == nil && n > 0
 }
 
 // idlest is the client with the most idle connections, nil if there are none. How

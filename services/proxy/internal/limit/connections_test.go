@@ -1,9 +1,13 @@
 package limit
 
 import (
+	"errors"
 	"net"
 	"net/http"
+	"os"
+	"runtime"
 	"testing"
+	"time"
 )
 
 // fakeConn is a connection from an address.
@@ -70,6 +74,47 @@ func TestConnections(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A request that waits to be read keeps its connection, also the oldest.
+func TestConnectionsWithUnreadRequests(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	accepting := NewConnections(2, 2, nil).Listener(listener)
+	connect := func(request string) (client, server net.Conn) {
+		t.Helper()
+		client, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { client.Close() })
+		if _, err := client.Write([]byte(request)); err != nil {
+			t.Fatal(err)
+		}
+		if server, err = accepting.Accept(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { server.Close() })
+		return client, server
+	}
+	_, asking := connect("GET / HTTP/1.1\r\n")
+	for !unread(asking) {
+		runtime.Gosched() // on its way
+	}
+	silent, _ := connect("")
+	connect("")
+	if err := silent.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := silent.Read(make([]byte, 1)); n != 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the silent connection is open: %d, %v", n, err)
+	}
+	if n, err := asking.Read(make([]byte, 3)); n != 3 || err != nil {
+		t.Errorf("the connection with a request is closed: %d, %v", n, err)
 	}
 }
 
