@@ -188,6 +188,7 @@ var ruleTitles = map[string]string{
 	detect.ToolDrift:        "Changed tool",
 	detect.SecretInPrompt:   "Secret",
 	detect.RemoteContent:    "Remote content",
+	detect.LinkExfil:        "Data in a link",
 	policy.RuleGuard:        "Blocked by the guard",
 
 	policy.RuleRequestRefused: "Request refused",

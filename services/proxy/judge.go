@@ -55,9 +55,12 @@ func (j *judge) toolCall(ctx context.Context, call llmapi.ToolCall) *policy.Verd
 // by itself. Of its arguments, which go on before that, only what may go nowhere is
 // looked for.
 func (j *judge) text(ctx context.Context, about answer.Text) func([]byte) error {
-	watch := j.detector.Answer()
+	watch := j.detector.Answer(j.record.Client, about.Kind == answer.Content)
 	said := j.record.addText(about)
 	return func(text []byte) error {
+		if text == nil {
+			return j.found(j.news(about, watch.End()), "").Err()
+		}
 		said(text)
 		var findings []detect.Finding
 		for part := range slices.Chunk(text, maxAtOnce) {

@@ -25,6 +25,9 @@ func (r *Reader) advanceEvents() bool {
 	case !r.closed:
 		r.closed = true
 		r.gate.completeAll()
+		if r.stopped(nil) {
+			return true
+		}
 		r.release()
 	default:
 		r.err = r.end
@@ -172,6 +175,7 @@ func (r *Reader) advanceBody() bool {
 			r.gate.failed(data)
 		}
 		r.overlooked(data)
+		r.gate.watch.endAll()
 		if r.stopped(r.in) || err != nil && !r.unclear(err, data) {
 			return true
 		}

@@ -197,6 +197,9 @@ func (w *watch) end(k key) {
 	if t, ok := w.texts[k]; ok {
 		w.count(t.pending, false)
 		t.pending = false
+		if t.piece != nil && w.stopped == nil {
+			w.stopped = t.piece(nil)
+		}
 	}
 }
 

@@ -113,7 +113,7 @@ func BenchmarkAnswer(b *testing.B) {
 	d := benchDetector(b)
 	delta := []byte(" a few words more")
 	b.ReportAllocs()
-	answer := d.Answer()
+	answer := d.Answer("c", true)
 	for b.Loop() {
 		answer.Write(delta)
 	}

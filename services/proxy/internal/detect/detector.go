@@ -6,7 +6,7 @@
 //	              │             └ no ─▶ values, secrets, injection, hidden Unicode ─▶ findings
 //	              ├─ tools ─▶ drift
 //	              └─ rate
-//	answer  ─▶ text, with a carry-over ─▶ values
+//	answer  ─▶ text, with a carry-over ─▶ values, links that carry data
 //	        └▶ tool call ─▶ decoded strings ─▶ values, secrets bound for the network, hidden Unicode
 //	                           ├─▶ made plain (quotes, escapes, base64) ─▶ dangerous commands
 //	                           └─▶ repetition
@@ -66,6 +66,7 @@ type Detector struct {
 
 	segments *known.Cache[[]Finding] // the enforced findings of each segment
 	remote   *known.Cache[struct{}]  // the references that were reported
+	links    *known.Cache[struct{}]  // that stood in requests
 	meanings *known.Cache[meaning]
 	pins     *known.Cache[pin]
 	loop     *loop
@@ -85,6 +86,7 @@ func New(c Config) (*Detector, error) {
 		modes:    make(Modes),
 		segments: known.NewCache[[]Finding](maxSegments),
 		remote:   known.NewCache[struct{}](maxTools),
+		links:    known.NewCache[struct{}](maxLinks),
 		meanings: known.NewCache[meaning](maxTools),
 		pins:     known.NewCache[pin](maxTools),
 		loop:     newLoop(c),

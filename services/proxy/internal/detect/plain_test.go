@@ -67,7 +67,7 @@ func FuzzDetector(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		r := said(0, string(text))
 		r.Tools = offers(string(text), string(text)).Tools
-		answer := d.Answer()
+		answer := d.Answer("c", true)
 		for _, found := range [][]Finding{
 			d.Request(t.Context(), "c", r),
 			d.ToolCall("c", call("x", "y", string(text))),

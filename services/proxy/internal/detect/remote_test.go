@@ -64,7 +64,7 @@ func TestLongTexts(t *testing.T) {
 		if got := rules(d.Request(t.Context(), "c", said(inspect.RoleTool, text))); !slices.Equal(got, []string{KeyLeak}) {
 			t.Errorf("at %d: %v", at, got)
 		}
-		if found := d.Answer().Write([]byte(text)); len(found) != 1 {
+		if found := d.Answer("c", true).Write([]byte(text)); len(found) != 1 {
 			t.Errorf("at %d of an answer: %+v", at, found)
 		}
 	}

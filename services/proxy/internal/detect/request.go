@@ -38,6 +38,7 @@ func (d *Detector) Request(ctx context.Context, client string, r *inspect.Reques
 
 // segment looks at s unless the client has sent it before.
 func (d *Detector) segment(ctx context.Context, w *scratch, found *findings, scope known.Scope, s *inspect.Segment) {
+	client := scope
 	foreign := s.Role == inspect.RoleTool || s.Role == inspect.RoleOther || s.Kind == inspect.KindData || s.Attached
 	if foreign {
 		scope++ // more rules look at it than at the same text from the user
@@ -48,6 +49,7 @@ func (d *Detector) segment(ctx context.Context, w *scratch, found *findings, sco
 		if list = d.examine(ctx, w, s.Text, foreign); ctx.Err() != nil {
 			return // it has not been looked at as a whole
 		}
+		d.remember(w, client, s.Text)
 		d.segments.Put(key, slices.DeleteFunc(slices.Clone(list), func(f Finding) bool { return !f.Enforced }))
 	}
 	for _, f := range list {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/openclaw-security/bus/proto"
 	"github.com/openclaw-security/bus/services/internal/secret"
+	"github.com/openclaw-security/bus/services/proxy/internal/known"
 	"github.com/openclaw-security/bus/services/proxy/internal/llmapi"
 	"github.com/openclaw-security/bus/services/proxy/internal/spelled"
 )
@@ -98,11 +99,17 @@ type Text struct {
 	scan     scan
 	tail     []byte // of what was written, to be looked at again with what follows
 	spelled  spelled.Text
+
+	scope known.Scope // of the client
+	shown bool        // to a person, so that links count
+	links linkText
 }
 
-// Answer returns a Text for one answer.
-func (d *Detector) Answer() *Text {
-	t := &Text{detector: d}
+// Answer returns a Text for one answer to client. shown says that a person sees the text.
+func (d *Detector) Answer(client string, shown bool) *Text {
+	w := d.borrow()
+	defer d.giveBack(w)
+	t := &Text{detector: d, scope: w.hash.Sum(0, []byte(client)).Scope(), shown: shown && d.modes[LinkExfil] != Off}
 	t.scan.start(d.answer)
 	return t
 }
@@ -111,7 +118,7 @@ func (d *Detector) Answer() *Text {
 // one, and returns what it finds, each thing once in an answer.
 func (t *Text) Write(text []byte) []Finding {
 	d := t.detector
-	if len(d.answer.signatures) == 0 || len(text) == 0 {
+	if len(d.answer.signatures) == 0 && !t.shown || len(text) == 0 {
 		return nil
 	}
 	w := d.borrow()
@@ -132,5 +139,25 @@ func (t *Text) Write(text []byte) []Finding {
 		p := &d.answer.signatures[hit]
 		found.add(Finding{Rule: p.rule, Severity: p.severity, Where: InResponse, Detail: p.detail, Enforced: d.modes[p.rule] == Enforce})
 	}
+	t.follow(w, &found, text, false)
 	return found.list
+}
+
+// End returns what is found in a link that the text ends with. More may follow: some
+// servers end a text more than once.
+func (t *Text) End() []Finding {
+	w := t.detector.borrow()
+	defer t.detector.giveBack(w)
+	var found findings
+	t.follow(w, &found, nil, true)
+	return found.list
+}
+
+func (t *Text) follow(w *scratch, found *findings, text []byte, last bool) {
+	if !t.shown {
+		return
+	}
+	t.links.write(text, last, func(link []byte, image bool) {
+		t.detector.link(w, found, t.scope, link, image)
+	})
 }

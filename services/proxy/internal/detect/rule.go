@@ -42,6 +42,7 @@ const (
 	ToolDrift        = "tool-drift"
 	RunawayLoop      = "runaway-loop"
 	RemoteContent    = "remote-content"
+	LinkExfil        = "link-exfil"
 )
 
 // Rule describes one detection.
@@ -59,6 +60,7 @@ func Rules() []Rule {
 		{Canary, "a canary value, plain, encoded or spelled out, in a prompt, an answer or a tool call", proto.SeverityCritical, Enforce},
 		{DangerousCommand, "a tool call that runs downloads, opens a reverse shell, reads credentials, persists, destroys or blinds", proto.SeverityCritical, Observe},
 		{Secret, "a secret in a tool call that heads for the network", proto.SeverityHigh, Observe},
+		{LinkExfil, "a link or an image in an answer whose address carries data", proto.SeverityHigh, Observe},
 		{RunawayLoop, "the same tool call, or requests, far more often than a task needs", proto.SeverityHigh, Observe},
 		{InjectionMarker, "text that is not the user's and gives the model orders", proto.SeverityMedium, Observe},
 		{HiddenUnicode, "characters that a person does not see and a model reads", proto.SeverityMedium, Observe},

@@ -100,7 +100,7 @@ func TestKeyInEveryForm(t *testing.T) {
 				places := map[string][]Finding{
 					InRequest:  d.Request(t.Context(), "c", said(inspect.RoleUser, text)),
 					InToolCall: d.ToolCall("c", call("write", "content", text)),
-					InResponse: d.Answer().Write([]byte(text)),
+					InResponse: d.Answer("c", true).Write([]byte(text)),
 				}
 				for where, found := range places {
 					if !slices.ContainsFunc(found, func(f Finding) bool {
@@ -248,7 +248,7 @@ func FuzzValue(f *testing.F) {
 		if found := d.Request(t.Context(), "c", said(inspect.RoleUser, text)); !slices.Contains(rules(found), Canary) {
 			t.Errorf("%s: %s not found in %q", e.name, value, text)
 		}
-		answer := d.Answer()
+		answer := d.Answer("c", true)
 		var found []Finding
 		for len(text) > 0 {
 			n := min(1+r.IntN(40), len(text))
@@ -263,7 +263,7 @@ func FuzzValue(f *testing.F) {
 
 func TestAnswerTellsOnce(t *testing.T) {
 	d := alone(t, KeyLeak)
-	answer := d.Answer()
+	answer := d.Answer("c", true)
 	var found []Finding
 	for c := range slices.Chunk(bytes.Repeat([]byte("x "+testKey+" y"), 5), 3) {
 		found = append(found, answer.Write(c)...)

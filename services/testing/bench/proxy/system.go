@@ -133,7 +133,7 @@ func (s *system) start(ctx context.Context, dir string) error {
 		return err
 	}
 	settings := map[string][]string{
-		"audit":   {"PROXY_DETECTIONS=key-leak=off,canary=off,dangerous-command=off,secret=off,runaway-loop=off,injection-marker=off,hidden-unicode=off,tool-drift=off,secret-in-prompt=off,remote-content=off"},
+		"audit":   {"PROXY_DETECTIONS=key-leak=off,canary=off,dangerous-command=off,secret=off,runaway-loop=off,injection-marker=off,hidden-unicode=off,tool-drift=off,secret-in-prompt=off,remote-content=off,link-exfil=off"},
 		"guarded": {"GUARD_ENABLED=true", "GUARD_URL=" + s.urls["guard"] + "/scan", "GUARD_TIMEOUT=30s"},
 	}
 	for _, name := range proxies {
