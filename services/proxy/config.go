@@ -24,7 +24,7 @@ type Config struct {
 	Addr         string        `env:"PROXY_ADDR, default=127.0.0.1:8080" empty:"allowed" doc:"Address and port to serve on. secbus up runs no proxy if it is empty."`
 	Hosts        []string      `env:"PROXY_HOSTS, default=security-llm-proxy" doc:"Names under which clients reach the proxy, separated by commas. localhost and IP addresses always work; any other Host is refused, since a web page could have sent it."`
 	ClientTokens config.Secret `env:"PROXY_CLIENT_TOKENS" doc:"Tokens that clients must present in the place of an API key, as name=token, separated by commas. Unset means that anybody who reaches the proxy may use it."`
-	Paths        []string      `env:"PROXY_PATHS" doc:"Further requests to let through, such as GET /v1/evals/{id}, separated by commas. Their bodies are forwarded without being understood."`
+	Paths        []string      `env:"PROXY_PATHS" doc:"Further requests to let through, such as GET /v1/evals/{id}, separated by commas. Their bodies are judged as uploaded files are, and forwarded as they came."`
 	WebSocket    bool          `env:"PROXY_WEBSOCKET, default=false" doc:"Serve OpenAI's Realtime API over WebSocket. What passes there is neither inspected nor held; only that it was opened is recorded."`
 	MaxBody      int64         `env:"PROXY_MAX_BODY, default=33554432" doc:"Largest request body, in bytes, from 1024 to 268435456; a larger one is refused with 413."`
 	MaxUpload    int64         `env:"PROXY_MAX_UPLOAD, default=536870912" doc:"Largest upload of files, in bytes, from 1024 to 17179869184; it passes as it comes, and a line of it, which may be a request, has at most PROXY_MAX_BODY."`

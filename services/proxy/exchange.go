@@ -177,6 +177,9 @@ func (x *exchange) inspect() error {
 		x.request = request
 	}
 	x.record.describe(x.route, x.request)
+	if x.route.Body == forward.Opaque && len(x.body) > 0 {
+		return x.readOpaque()
+	}
 	return nil
 }
 

@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 
@@ -35,6 +37,35 @@ func (x *exchange) openUpload() error {
 		return uploadVerdict(err)
 	}
 	return nil
+}
+
+// readOpaque judges a body of which only an operator knows what it is, as a file would be
+// judged, and a form that cannot be read in one way as one file. The record says how it was
+// read.
+func (x *exchange) readOpaque() error {
+	err := x.readAs(x.r.Header.Get("Content-Type"))
+	if errors.Is(err, upload.ErrMalformed) || errors.Is(err, upload.ErrRead) {
+		err = x.readAs("")
+	}
+	return uploadVerdict(err)
+}
+
+func (x *exchange) readAs(contentType string) error {
+	body, err := upload.NewReader(bytes.NewReader(x.body), upload.Options{
+		API:         x.route.API,
+		ContentType: contentType,
+		Length:      int64(len(x.body)),
+		Judge:       x.judgePart,
+		Grow:        x.grow,
+		MaxBytes:    int64(len(x.body)),
+		MaxLine:     len(x.body),
+	})
+	if err == nil {
+		_, err = io.Copy(io.Discard, body)
+		_ = body.Close() // never fails
+		x.record.addFiles(body)
+	}
+	return err
 }
 
 // isPiece reports whether a request brings a part of a file to Gemini, with others before or

@@ -247,3 +247,42 @@ func TestResultsAreJudged(t *testing.T) {
 		t.Errorf("an answer of two meanings: %d %s", got.status, got.body)
 	}
 }
+
+// A body of which only the operator knows what it is goes on as it came, once it has been
+// judged; the record says how it was read.
+func TestOpaqueBodiesAreJudged(t *testing.T) {
+	form, kind := uploadOf(t, "x", "a.bin", "\x00\x01\x02")
+	for name, tt := range map[string]struct{ kind, body, read string }{
+		"JSON":                {"application/json", `{"query":"salt","documents":["X"]}`, "requests"},
+		"JSON of two meaning": {"application/json", `{"query":"salt","query":"X"}`, "text"},
+		"text":                {"text/plain", "words and X", "text"},
+		"bytes":               {"application/octet-stream", "\x00\x01\x02 X", "opaque"},
+		"a form":              {kind, form, "opaque"},
+		"a broken form":       {kind, form[:len(form)-10], "opaque"},
+		"no type":             {"", "X", "text"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := new(anyServer)
+			r := newAnyRig(t, s, func(c *Config) {
+				c.Paths = []string{"POST /v1/rerank"}
+				c.Canaries = config.NewSecret(uploadCanary)
+			})
+			body := strings.Replace(tt.body, "X", "silt", 1)
+			if got := r.send("POST", "/v1/rerank", tt.kind, body); got.status != 200 {
+				t.Fatalf("%d %s", got.status, got.body)
+			}
+			if came := s.requests(); len(came) != 1 || came[0].body != body || came[0].header.Get("Content-Type") != tt.kind {
+				t.Errorf("sent %+v", came)
+			}
+			if a := r.audits(2)[1]; len(a.Files) != 1 || a.Files[0].Read != tt.read || a.RequestBytes != int64(len(body)) {
+				t.Errorf("record %+v", a)
+			}
+			if !strings.Contains(tt.body, "X") {
+				return
+			}
+			if got := r.send("POST", "/v1/rerank", tt.kind, strings.Replace(tt.body, "X", uploadCanary, 1)); got.status != 400 || !strings.Contains(got.body, "canary") {
+				t.Errorf("%d %s", got.status, got.body)
+			}
+		})
+	}
+}

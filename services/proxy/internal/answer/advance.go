@@ -186,3 +186,12 @@ func (r *Reader) advanceBody() bool {
 	}
 	return true
 }
+
+// emptied returns b without its content, and without its storage if that has
+// grown large.
+func emptied(b []byte) []byte {
+	if cap(b) > keptBuffer {
+		return nil
+	}
+	return b[:0]
+}

@@ -371,31 +371,10 @@ func (r *Reader) grow(extra int) error {
 	return err
 }
 
-// emptied returns b without its content, and without its storage if that has
-// grown large.
-func emptied(b []byte) []byte {
-	if cap(b) > keptBuffer {
-		return nil
-	}
-	return b[:0]
-}
-
 // What a zero MaxCall and MaxBody stand for, in bytes.
 const (
 	DefaultMaxCall = 4 << 20
 	DefaultMaxBody = 32 << 20
-)
-
-// UsageMode says whether a client gets a chunk of usage.
-type UsageMode uint8
-
-// The modes. OpenAI's API, and what keeps to it, marks that it was asked for the usage: all
-// other chunks then have a usage, which is null.
-// https://platform.openai.com/docs/api-reference/chat/create#chat-create-stream_options
-const (
-	KeepUsage UsageMode = iota
-	DropMarkedUsage
-	DropUsage
 )
 
 // Options say what is watched for in one answer.

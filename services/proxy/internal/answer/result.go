@@ -71,6 +71,18 @@ type Result struct {
 	Blocked    error  // why the answer was withheld, in whole or from some point on; nil if it was not
 }
 
+// UsageMode says whether a client gets a chunk of usage.
+type UsageMode uint8
+
+// The modes. OpenAI's API, and what keeps to it, marks that it was asked for the usage: all
+// other chunks then have a usage, which is null.
+// https://platform.openai.com/docs/api-reference/chat/create#chat-create-stream_options
+const (
+	KeepUsage UsageMode = iota
+	DropMarkedUsage
+	DropUsage
+)
+
 // UsageChunk is a chunk without choices, just the usage.
 type UsageChunk uint8
 

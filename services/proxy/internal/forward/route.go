@@ -29,8 +29,8 @@ type Route struct {
 // Body is how the body of a request is taken.
 type Body uint8
 
-// The ways. JSON is inspected, and so is OptionalJSON, which can be missing; Opaque is
-// not understood; File is a file, or a form with files, and is read as it passes.
+// The ways. JSON is inspected, and so is OptionalJSON, which can be missing; Opaque is of
+// an API that is not known; File is a file, or a form with files, and is read as it passes.
 const (
 	NoBody Body = iota
 	JSON
@@ -76,7 +76,7 @@ type segment struct {
 // default: it gets what could belong to several. Each extra route is of the form
 // "METHOD /path?query", where {name} may stand for a path segment or a part of one, and
 // the query names the parameters that may be used, such as ?after&limit; without it, they
-// are those of all routes together. Its bodies are not understood. It goes to the
+// are those of all routes together. Its bodies are [Opaque]. It goes to the
 // provider that its path is of or that its request looks like, or to the provider or named
 // service that a word before the method names.
 func NewTable(services []Service, extra []string) (*Table, error) {

@@ -2,6 +2,7 @@ package upload
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -60,6 +61,7 @@ func newFile(name, contentType string) *file {
 // described is the file as records have it.
 func (f *file) described() proto.Upload {
 	d := f.Upload
+	d.Read = cmp.Or(d.Read, readOpaque) // it broke off before that was known
 	d.SHA256 = hex.EncodeToString(f.hash.Sum(nil))
 	return d
 }
