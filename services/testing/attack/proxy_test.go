@@ -11,9 +11,11 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -374,4 +376,52 @@ func TestFullAudit(t *testing.T) {
 		}
 	}
 	s.inChat(told)
+}
+
+// TestIndexGrowth: what the auditor's index takes of a request is bounded by what its
+// record takes, however many names of tools a provider makes up.
+func TestIndexGrowth(t *testing.T) {
+	const requests = 40
+	var served atomic.Int64
+	environ := append(provider(t, func(w http.ResponseWriter, _ *http.Request) {
+		calls := make([]string, 500)
+		request := served.Add(1)
+		for n := range calls {
+			calls[n] = fmt.Sprintf(`{"index":%d,"id":"call_%d_%d","type":"function","function":{"name":"helper_%d_%04d","arguments":"{}"}}`, n, request, n, request, n)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"id":"x","model":"m","choices":[{"index":0,"finish_reason":"tool_calls","message":{"role":"assistant","content":null,"tool_calls":[`+strings.Join(calls, ",")+`]}}]}`)
+	}), "PROXY_DETECTIONS=runaway-loop=off,dangerous-command=off")
+	s := newStack(t, environ...).up()
+	for range requests {
+		if status, text := s.answer(question("m", false)); status != http.StatusOK {
+			t.Fatalf("%d %.200s", status, text)
+		}
+	}
+	s.eventually("all are in the index", func() bool {
+		out, code := s.secbus("audit", "list", "--json", "--limit", "1000")
+		return code == 0 && strings.Count(out, "\n") >= requests
+	})
+	if err := s.process.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	var log, index int64
+	err := filepath.WalkDir(s.path("data/audit"), func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if strings.Contains(d.Name(), "index") {
+			index += info.Size()
+		} else {
+			log += info.Size()
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if log < requests*10_000 || index > log {
+		t.Errorf("%d requests take %d bytes of the log and %d of the index", requests, log, index)
+	}
 }
