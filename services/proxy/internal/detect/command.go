@@ -35,12 +35,13 @@ const (
 func commandSignatures(paths lists.Paths) []signature {
 	var signatures []signature
 	for _, group := range [][]signature{
+		{vendorSignature()},
 		downloadSignatures(), remoteSignatures(), credentialSignatures(paths), instructionSignatures(paths),
 		persistenceSignatures(), destructionSignatures(), blindingSignatures(),
 	} {
 		signatures = append(signatures, group...)
 	}
-	return signatures
+	return excepted(signatures)
 }
 
 func command(severity proto.Severity, detail, pattern string, keywords ...string) signature {
@@ -53,13 +54,15 @@ func command(severity proto.Severity, detail, pattern string, keywords ...string
 
 func downloadSignatures() []signature {
 	downloads := []string{"curl", "wget", "fetch", "aria2c", "iwr", "irm", "invoke-", "lwp-download"}
+	fromFile := command(proto.SeverityHigh, "a download that is run from its file",
+		`\b`+download+`\b[^\n]*(?:&&|;|\|\|) ?`+shell+`[^\n;&|]*\S`, downloads...)
+	fromFile.accept = brought
 	return []signature{
+		fromFile,
 		command(proto.SeverityCritical, "a download that is run at once",
-			`\b`+download+`\b[^\n]*\|&? ?`+runner, downloads...),
+			`\b`+download+`\b[^\n]*[^\n|]\|&? ?`+runner, downloads...),
 		command(proto.SeverityCritical, "a download that is run at once",
 			`(?:\b(?:`+shell+`|eval|source|python[\d.]* -c|perl -e|exec) ?|(?:^|[;&|\x1e] ?)\. )[^\n|;]*?(?:\$\(|<\(|<<<) ?`+download+`\b`, downloads...),
-		command(proto.SeverityHigh, "a download that is run from its file",
-			`\b`+download+`\b[^\n]*(?:&&|;|\|\|) ?`+shell+`[^\n;&|]*\S`, downloads...),
 		command(proto.SeverityCritical, "encoded text that is run",
 			`\b`+decoder+`[^\n]*\|&? ?`+runner, "base64", "base32", "xxd", "openssl"),
 		command(proto.SeverityCritical, "encoded text that is run",
@@ -148,15 +151,15 @@ func persistenceSignatures() []signature {
 	return []signature{
 		command(proto.SeverityHigh, "SSH access for somebody", `\bauthorized_keys\b`, "authorized_keys"),
 		command(proto.SeverityHigh, "a job that comes back",
-			`\bcrontab (?:-u \S+ )?(?:-(?:[\s;&|)]|$)|-e\b|[^-\s|;&)<>][^\n]*)|\| ?(?:sudo )?crontab\b|(?:>>? ?|\btee (?:-a )?|\b(?:cp|mv|install|ln)\b[^\n]* |^\x1e)/(?:etc/cron|var/spool/cron)|\b(?:at|batch) now\b`,
+			`\bcrontab (?:-u \S+ )?(?:-(?:[\s;&|)]|$)|[^-\s|;&)<>][^\n]*)|\| ?(?:sudo )?crontab\b|\beditor=[^\n;&|]*crontab\b|(?:>>? ?|\btee (?:-a )?|\b(?:cp|mv|install|ln)\b[^\n]* |^\x1e)/(?:etc/cron|var/spool/cron)|\b(?:at|batch) now\b`,
 			"crontab", "/etc/cron", "/spool/cron", "now"),
 		command(proto.SeverityHigh, "a service that comes back",
-			`\bsystemctl (?:--\S+ )*(?:enable|link)\b|(?:>>? ?|\btee (?:-a )?|\b(?:cp|mv|install|ln)\b[^\n]* |^\x1e)\S*(?:/etc/systemd/|/systemd/user/|/etc/init\.d/|/etc/rc\.local|/library/launch(?:agents|daemons)/|/etc/profile\.d/|/etc/ld\.so\.preload)|\blaunchctl (?:load|bootstrap|submit)\b|\bschtasks\b[^\n]*/create\b|\bcurrentversion\S?run\b`,
+			`\bsystemctl (?:--\S+ )*(?:link\b|enable (?:--\S+ )*\S*/)|(?:>>? ?|\btee (?:-a )?|\b(?:cp|mv|install|ln)\b[^\n]* |^\x1e)\S*(?:/etc/systemd/|/systemd/user/|/etc/init\.d/|/etc/rc\.local|/library/launch(?:agents|daemons)/|/etc/profile\.d/|/etc/ld\.so\.preload)|\blaunchctl (?:load|bootstrap|submit)\b|\bschtasks\b[^\n]*/create\b|\bcurrentversion\S?run\b`,
 			"systemctl", "systemd/", "/init.d", "rc.local", "/launch", "launchctl", "profile.d", "ld.so.preload", "schtasks", "currentversion"),
 		command(proto.SeverityHigh, "a start-up file changed",
 			`(?:>>? ?|\btee (?:-a )?)\S*\.(?:bashrc|bash_profile|bash_login|profile|zshrc|zprofile|zshenv)\b`, "bashrc", "bash_profile", "bash_login", ".profile", "zshrc", "zprofile", "zshenv"),
 		command(proto.SeverityHigh, "rights for good",
-			`\bchmod (?:-\S+ )*(?:u?\+s|[246]7\d\d)\b|\bnopasswd:|\b(?:usermod|gpasswd|adduser|useradd)\b[^\n]*\b(?:sudo|wheel|docker|root)\b|\bchattr (?:-\w+ )*[+-]\w*[ia]\w*\b`,
+			`\bchmod (?:-\S+ )*(?:u?\+s|[46]7\d\d|2755)\b|\bnopasswd:|\b(?:usermod|gpasswd|adduser|useradd)\b[^\n]*\b(?:sudo|wheel|docker|root)\b|\bchattr (?:-\w+ )*[+-]\w*[ia]\w*\b`,
 			"chmod", "nopasswd", "usermod", "gpasswd", "adduser", "useradd", "chattr"),
 	}
 }
@@ -175,7 +178,7 @@ func destructionSignatures() []signature {
 func blindingSignatures() []signature {
 	return []signature{
 		command(proto.SeverityHigh, "traces removed",
-			`\bhistory -[cw]\b|\bunset histfile\b|\bhistfile=(?:/dev/null|[\s;&]|$)|\bhist(?:file)?size=0\b|\bset \+o history\b|(?:\b(?:rm|shred|truncate|unlink|ln)\b[^\n]*|> ?\S*)\.(?:bash|zsh|python|mysql|psql)_history\b|\b(?:rm|shred|truncate)\b[^\n]* /var/log\b|> ?/var/log/|\bjournalctl\b[^\n]*--vacuum|\bwevtutil cl\b`,
+			`\bhistory -[cw]\b|\bunset histfile\b|\bhistfile=(?:/dev/null|[\s;&]|$)|\bhist(?:file)?size=0\b|\bset \+o history\b|(?:\b(?:rm|shred|truncate|unlink|ln)\b[^\n]*|> ?\S*)\.(?:bash|zsh|python|mysql|psql)_history\b|\b(?:rm|shred|truncate)\b[^\n]* /var/log\b|> ?/var/log/|\bjournalctl\b[^\n]*--vacuum-(?:time=\d+(?:s|sec|min|m)?\b|size=\d{1,2}[km]?\b|files=[01]\b)|\bwevtutil cl\b`,
 			"history", "hist", "/var/log", "--vacuum", "wevtutil"),
 		command(proto.SeverityCritical, "what watches the agent stopped",
 			`\b(?:docker|podman|nerdctl)\b[^\n;&|]* (?:stop|kill|rm|down|pause|disconnect|disable)\b[^\n;&|]*\b`+watcher+`\b|\bsystemctl (?:-\S+ )*(?:stop|disable|mask|kill)\b[^\n;&|]*\b`+watcher+`\b|\b(?:pkill|killall|launchctl (?:unload|bootout))\b[^\n;&|]*\b`+watcher+`\b|\bservice `+watcher+`\S* stop\b|\bkill\b[^\n;&]*(?:pidof|pgrep)[^\n;&]*\b`+watcher+`\b|\b(?:rm|shred|truncate)\b[^\n;&|]*/(?:suricata|tracee|nats|openclaw-security)/`,

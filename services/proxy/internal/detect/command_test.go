@@ -99,7 +99,7 @@ func TestDangerousCommand(t *testing.T) {
 		"crontab":                {`(crontab -l; echo "* * * * * /tmp/x") | crontab -`, "a job that comes back"},
 		"cron.d":                 {"echo x > /etc/cron.d/x", "a job that comes back"},
 		"systemd":                {"cp x.service /etc/systemd/system/x.service", "a service that comes back"},
-		"systemctl enable":       {"systemctl --user enable x", "a service that comes back"},
+		"systemctl enable":       {"systemctl --user enable /tmp/x.service", "a service that comes back"},
 		"bashrc":                 {"echo 'x &' >> ~/.bashrc", "a start-up file changed"},
 		"setuid":                 {"chmod u+s /tmp/x", "rights for good"},
 		"chattr":                 {"chattr +i /etc/hosts", "rights for good"},

@@ -20,12 +20,14 @@ type signature struct {
 	exact    bool // the keywords are meant in this case only
 
 	// What is looked at around a keyword: a form of a value, or an expression
-	// whose matches must pass accept, if that is set. With neither, the keyword
+	// whose matches must pass accept and except, if those are set. With neither, the keyword
 	// says it all.
 	form    *form
 	value   string // that is meant; without a form, it is looked for by package spelled
 	pattern *regexp.Regexp
 	accept  func(match []byte) bool
+	only    *regexp.Regexp // the whole command has to match it, too; nil for no more than pattern
+	except  *regexp.Regexp // commands that are ordinary though they match; nil for none
 
 	foreign bool           // counts only in text that is not the user's own
 	tool    *regexp.Regexp // counts only in calls of tools whose name matches; nil for all
@@ -162,15 +164,34 @@ func (b *scanner) confirm(p *signature, k *signatureKeyword, s *scan, text []byt
 	from, to, covered := b.reach.window(text, end)
 	s.covered[k.signature] = covered
 	window := text[from:to]
-	if p.accept == nil {
+	if p.accept == nil && p.except == nil && p.only == nil {
 		return p.pattern.Match(window)
 	}
 	for _, m := range p.pattern.FindAllIndex(window, -1) {
-		if p.accept(window[m[0]:m[1]]) {
+		if p.accept != nil && !p.accept(window[m[0]:m[1]]) {
+			continue
+		}
+		whole := around(window, m[0], m[1])
+		if (p.only == nil || p.only.Match(whole)) && (p.except == nil || !p.except.Match(whole)) {
 			return true
 		}
 	}
 	return false
+}
+
+// around is the command, or those commands, in which a match is, with what they are piped to.
+func around(window []byte, from, to int) []byte {
+	const separators = ";&\n\x1e"
+	if from < to && bytes.IndexByte([]byte(separators), window[from]) >= 0 {
+		from++ // of the command before
+	}
+	from = bytes.LastIndexAny(window[:from], separators) + 1
+	if n := bytes.IndexAny(window[to:], separators); n >= 0 {
+		to += n
+	} else {
+		to = len(window)
+	}
+	return bytes.TrimSpace(window[from:to])
 }
 
 // window is the part of text to look at for a keyword that ends at end, and the
