@@ -18,8 +18,9 @@ run_secbus() {
 }
 
 # The directory of OpenClaw's state on this machine: what the gateway has mounted.
+# Nothing where there is no gateway.
 find_openclaw() {
-  docker inspect --type container --format '{{range .Mounts}}{{if eq .Destination "/home/node/.openclaw"}}{{println .Source}}{{end}}{{end}}' "$(gateway)" 2>/dev/null | head -n 1
+  docker inspect --type container --format '{{range .Mounts}}{{if eq .Destination "/home/node/.openclaw"}}{{println .Source}}{{end}}{{end}}' "$(gateway)" 2>/dev/null | head -n 1 || true
 }
 
 # The providers that the proxy has, the default one first.
@@ -111,12 +112,12 @@ configure_openclaw() {
 
 # Which keys OpenClaw still has, each of them a way past the proxy.
 say_keys() {
-  local found names project count
-  project=$(docker inspect --type container --format '{{index .Config.Labels "com.docker.compose.project.working_dir"}}' "$(gateway)" 2>/dev/null) || project=
+  local found names tree count
+  tree=$(docker inspect --type container --format '{{index .Config.Labels "com.docker.compose.project.working_dir"}}' "$(gateway)" 2>/dev/null) || tree=
   found=$(run_secbus "$1" keys /openclaw </dev/null 2>/dev/null | plain) || true
-  if [ -r "$project/.env" ]; then
-    names=$(grep -Eo '^(export )?[A-Za-z0-9_]+(_KEY|_TOKEN|_SECRET|PASSWORD)=.' "$project/.env" | sed 's/^export //; s/=.*//' | grep -v '^OPENCLAW_GATEWAY_TOKEN$' | tr '\n' ' ')
-    [ -z "$names" ] || found="$found"$'\n'"$project/.env: $names"
+  if [ -r "$tree/.env" ]; then
+    names=$(grep -Eo '^(export )?[A-Za-z0-9_]+(_KEY|_TOKEN|_SECRET|PASSWORD)=.' "$tree/.env" | sed 's/^export //; s/=.*//' | grep -v '^OPENCLAW_GATEWAY_TOKEN$' | tr '\n' ' ')
+    [ -z "$names" ] || found="$found"$'\n'"$tree/.env: $names"
   fi
   names=$(docker inspect --type container --format '{{range .Config.Env}}{{println .}}{{end}}' "$(gateway)" 2>/dev/null | grep -Eo '^[A-Za-z0-9_]+_API_KEY=.' | sed 's/=.*//' | tr '\n' ' ') || true
   [ -z "$names" ] || found="$found"$'\n'"environment of $(gateway): $names"
