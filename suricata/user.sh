@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # For run.sh and update.sh, which read it at their start: giving up root.
 
 # hand_over DIR ...: gives directories to SURICATA_USER. Once they are that user's, root
