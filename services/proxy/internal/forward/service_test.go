@@ -14,13 +14,13 @@ var named = []forward.Service{
 	{Provider: llmapi.Anthropic},
 	{Provider: llmapi.OpenAI},
 	{Name: "groq", Provider: llmapi.OpenAI},
-	{Name: "work", Provider: llmapi.OpenAI, Azure: true},
+	{Name: "office", Provider: llmapi.OpenAI, Azure: true},
 	{Name: "zai", Provider: llmapi.Anthropic},
 }
 
 // A path that begins with /up/NAME goes to that service, without that beginning.
 func TestMatchServices(t *testing.T) {
-	table, err := forward.NewTable(named, []string{"groq POST /v1/rerank?x", "work GET /openai/threads/{id}"})
+	table, err := forward.NewTable(named, []string{"groq POST /v1/rerank?x", "office GET /openai/threads/{id}"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,11 +32,11 @@ func TestMatchServices(t *testing.T) {
 		{"GET", "/up/zai/v1/models", "zai", "/v1/models", ""},
 		{"POST", "/up/zai/v1/messages?beta=true", "zai", "/v1/messages?beta=true", ""},
 		{"POST", "/up/groq/v1/rerank?x=1", "groq", "/v1/rerank?x=1", ""},
-		{"POST", "/up/work/openai/deployments/mine/chat/completions?api-version=2024-10-21", "work", "/openai/deployments/mine/chat/completions?api-version=2024-10-21", "mine"},
-		{"POST", "/up/work/openai/responses?api-version=preview", "work", "/openai/responses?api-version=preview", ""},
-		{"POST", "/up/work/openai/v1/responses", "work", "/openai/v1/responses", ""},
-		{"POST", "/up/work/v1/responses", "work", "/v1/responses", ""},
-		{"GET", "/up/work/openai/threads/t?api-version=1", "work", "/openai/threads/t?api-version=1", ""},
+		{"POST", "/up/office/openai/deployments/mine/chat/completions?api-version=2024-10-21", "office", "/openai/deployments/mine/chat/completions?api-version=2024-10-21", "mine"},
+		{"POST", "/up/office/openai/responses?api-version=preview", "office", "/openai/responses?api-version=preview", ""},
+		{"POST", "/up/office/openai/v1/responses", "office", "/openai/v1/responses", ""},
+		{"POST", "/up/office/v1/responses", "office", "/v1/responses", ""},
+		{"GET", "/up/office/openai/threads/t?api-version=1", "office", "/openai/threads/t?api-version=1", ""},
 	}
 	for _, tt := range tests {
 		t.Run(strings.ReplaceAll(tt.target, "/", "|"), func(t *testing.T) {
@@ -51,20 +51,20 @@ func TestMatchServices(t *testing.T) {
 		})
 	}
 	for target, status := range map[string]int{
-		"/up/groq/v1/messages":                                     404, // not its API
-		"/up/zai/v1/chat/completions":                              404,
-		"/up/mistral/v1/chat/completions":                          404,
-		"/up/openai/v1/chat/completions":                           404, // has the paths without a prefix
-		"/up/groq":                                                 404,
-		"/up/groq/v1/../../up/zai":                                 400,
-		"/up/groq/openai/deployments/m/chat/completions":           404, // not Azure
-		"/v1/chat/completions?api-version=1":                       400,
-		"/up/groq/v1/chat/completions?api-version=1":               400,
-		"/up/work/openai/deployments/a/b/chat/completions":         404,
-		"/up/work/openai/deployments/m/files?api-version=1":        404,
-		"/up/work/v1/chat/completions?api-version=1&api-version=2": 400,
-		"/up/groq/up/work/v1/chat/completions":                     404,
-		"/v1/rerank":                                               404,
+		"/up/groq/v1/messages":                                       404, // not its API
+		"/up/zai/v1/chat/completions":                                404,
+		"/up/mistral/v1/chat/completions":                            404,
+		"/up/openai/v1/chat/completions":                             404, // has the paths without a prefix
+		"/up/groq":                                                   404,
+		"/up/groq/v1/../../up/zai":                                   400,
+		"/up/groq/openai/deployments/m/chat/completions":             404, // not Azure
+		"/v1/chat/completions?api-version=1":                         400,
+		"/up/groq/v1/chat/completions?api-version=1":                 400,
+		"/up/office/openai/deployments/a/b/chat/completions":         404,
+		"/up/office/openai/deployments/m/files?api-version=1":        404,
+		"/up/office/v1/chat/completions?api-version=1&api-version=2": 400,
+		"/up/groq/up/office/v1/chat/completions":                     404,
+		"/v1/rerank":                                                 404,
 	} {
 		t.Run(strings.ReplaceAll(target, "/", "|"), func(t *testing.T) {
 			if _, refusal := table.Match(asked("POST", target, nil)); refusal == nil || refusal.Status != status {
@@ -91,7 +91,7 @@ func TestAzure(t *testing.T) {
 			"/openai/v1/chat/completions":                                   "https://mine.test/openai/v1/chat/completions",
 			"/openai/deployments/m/chat/completions?api-version=2024-10-21": "https://mine.test/openai/deployments/m/chat/completions?api-version=2024-10-21",
 		} {
-			route, refusal := table.Match(asked("POST", "/up/work"+target, nil))
+			route, refusal := table.Match(asked("POST", "/up/office"+target, nil))
 			if refusal != nil {
 				t.Fatal(refusal)
 			}
