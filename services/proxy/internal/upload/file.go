@@ -253,6 +253,9 @@ func (f *file) judge(r *Reader, kind inspect.Kind) error {
 func (f *file) release(r *Reader, n int) {
 	r.out = append(r.out, f.held[:n]...)
 	f.held = f.held[:copy(f.held, f.held[n:])]
+	if cap(f.held) > roomy && len(f.held) <= readAtOnce {
+		f.held = bytes.Clone(f.held) // what was reserved for more is given back
+	}
 }
 
 // clip bounds a foreign name.

@@ -36,6 +36,8 @@ const (
 	maxParts   = 256
 	maxField   = 1 << 20 // bytes of a field that is no file
 	readAtOnce = 64 << 10
+	roomy      = 4 * readAtOnce // of a buffer, more than what mostly passes needs
+	maxHeader  = 64 << 10       // bytes until a part has begun
 )
 
 // ErrMalformed is a body that cannot be read in one way.
@@ -97,7 +99,7 @@ type form struct {
 // NewReader returns a Reader of what may go on of body.
 func NewReader(body io.Reader, o Options) (*Reader, error) {
 	r := &Reader{o: o, fields: make(map[string]string), closed: make(chan struct{})}
-	r.in = &bounded{body, o.MaxBytes}
+	r.in = &bounded{r: body, left: o.MaxBytes}
 	media, parameters, err := mime.ParseMediaType(o.ContentType)
 	switch {
 	case err != nil && o.ContentType != "":
@@ -153,7 +155,9 @@ func (r *Reader) Read(p []byte) (int, error) {
 		if r.err != nil {
 			return 0, r.err
 		}
-		r.out, r.sent = r.out[:0], 0
+		if r.out, r.sent = r.out[:0], 0; cap(r.out) > roomy {
+			r.out = nil
+		}
 		r.err = r.step()
 		if r.err != nil && r.err != io.EOF {
 			r.out = nil
@@ -238,7 +242,9 @@ func (r *Reader) piece(from io.Reader) error {
 // next begins the next part, or ends the form.
 func (r *Reader) next() error {
 	f := r.form
+	r.in.beginning, r.in.header = true, maxHeader
 	part, err := f.in.NextRawPart()
+	r.in.beginning = false
 	if err == io.EOF {
 		if err := r.consistent(); err != nil {
 			return err
@@ -324,6 +330,13 @@ func (r *Reader) field(name string, header textproto.MIMEHeader) error {
 	if len(value) > maxField {
 		return fmt.Errorf("%w: the field %.50q has more than %d bytes", ErrMalformed, name, maxField)
 	}
+	if r.o.Grow != nil {
+		weight := int(inspect.Weight(value))
+		if err := r.o.Grow(weight); err != nil {
+			return err
+		}
+		defer func() { _ = r.o.Grow(-weight) }() // to give back never fails
+	}
 	switch name {
 	case "purpose", "model", "stream", "metadata":
 		if _, twice := r.fields[name]; twice {
@@ -394,7 +407,7 @@ func (o output) Write(p []byte) (int, error) {
 
 // readError is what a client's body ended with.
 func readError(err error) error {
-	if errors.Is(err, ErrTooLarge) {
+	if errors.Is(err, ErrTooLarge) || errors.Is(err, ErrMalformed) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrRead, err)
@@ -403,10 +416,13 @@ func readError(err error) error {
 // ErrTooLarge is a body with more bytes than are allowed.
 var ErrTooLarge = errors.New("the upload is too large")
 
-// bounded is a reader of at most left bytes.
+// bounded is a reader of at most left bytes, and of at most header bytes while a part is
+// beginning: what stands there is held in memory.
 type bounded struct {
-	r    io.Reader
-	left int64
+	r         io.Reader
+	left      int64
+	beginning bool
+	header    int
 }
 
 // Read implements io.Reader.
@@ -414,6 +430,11 @@ func (b *bounded) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	if b.left -= int64(n); b.left < 0 {
 		return 0, ErrTooLarge
+	}
+	if b.beginning {
+		if b.header -= n; b.header < 0 {
+			return 0, fmt.Errorf("%w: a part begins with a header of more than %d bytes", ErrMalformed, maxHeader)
+		}
 	}
 	return n, err
 }

@@ -9,7 +9,9 @@ import (
 	"io"
 	"mime"
 	"mime/multipart"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"unicode/utf16"
@@ -418,4 +420,61 @@ func FuzzFile(f *testing.F) {
 			t.Errorf("sent %q", sent)
 		}
 	})
+}
+
+// TestLongLineIsGivenBack: what a long line has taken is not kept while the rest of the
+// file comes slowly.
+func TestLongLineIsGivenBack(t *testing.T) {
+	line := `{"a":"` + strings.Repeat("x", 24<<20) + "\"}\n"
+	more, client := io.Pipe()
+	var reserved atomic.Int64
+	r, err := upload.NewReader(io.MultiReader(strings.NewReader(line), more), upload.Options{
+		API: llmapi.Files, ContentType: "application/octet-stream", Length: -1, MaxBytes: 1 << 30, MaxLine: 32 << 20,
+		Judge: func(*inspect.Request) error { return nil },
+		Grow:  func(n int) error { reserved.Add(int64(n)); return nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.CopyN(io.Discard, r, int64(len(line))); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = io.CopyN(io.Discard, r, 1000) // ends with the file
+	}()
+	if _, err := client.Write(make([]byte, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Write([]byte("x")); err != nil { // what came before is through
+		t.Fatal(err)
+	}
+	line = ""
+	var heap runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&heap)
+	if reserved.Load() > 1<<20 || heap.HeapAlloc > 20<<20 {
+		t.Errorf("%d bytes are reserved, and the heap has %d", reserved.Load(), heap.HeapAlloc)
+	}
+	_ = client.Close()
+	<-done
+}
+
+// TestHeaderOfAPart: the header of a part is held in memory, and is bounded.
+func TestHeaderOfAPart(t *testing.T) {
+	body := "--b\r\nX: " + strings.Repeat("x", 1<<20) + "\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--b--\r\n"
+	r, err := upload.NewReader(strings.NewReader(body), upload.Options{
+		API: llmapi.Files, ContentType: "multipart/form-data; boundary=b", Length: -1, MaxBytes: 1 << 30, MaxLine: 1 << 20,
+		Judge: func(*inspect.Request) error { return nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, r); !errors.Is(err, upload.ErrMalformed) {
+		t.Errorf("it ends with %v", err)
+	}
+	if r.Taken() > 128<<10 {
+		t.Errorf("%d bytes of it were read", r.Taken())
+	}
 }
