@@ -112,6 +112,8 @@ func (f *file) advance(r *Reader, last bool) error {
 	}
 	kind := inspect.KindText
 	switch {
+	case f.Read == readOpaque && f.declared:
+		return fmt.Errorf("%w: a file of requests is not text", ErrMalformed)
 	case f.Read == readOpaque:
 		kind = inspect.KindData
 	case f.wide == nil:

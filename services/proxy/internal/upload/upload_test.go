@@ -229,6 +229,7 @@ func TestFiles(t *testing.T) {
 			[]string{"tenth"},
 			"", "",
 		},
+		{"requests behind a byte of no text", []part{{"file", "b.jsonl", "", "\x08" + lineA}}, nil, nil, "", "not text"},
 		{"requests in UTF-16", []part{{"file", "w.jsonl", "", wide(lineB)}}, nil, nil, "", "UTF-8"},
 		{"a request that is stopped", []part{{"file", "in.jsonl", "", lineA + lineB}}, nil, nil, "second", ""},
 		{"a text that is stopped", []part{{"file", "a", "", long + "needle" + long}}, nil, nil, "needle", ""},
