@@ -87,7 +87,7 @@ func streamsOf(names []string, last string, wanted func(name string) bool) []str
 const BucketState = "SECURITY_STATE"
 
 // BucketRequests is the key-value bucket for the requests made of services, which have
-// keys that whoever makes one chooses ([KeyRequest]).
+// keys that are chosen by the one who makes it ([KeyRequest]).
 const BucketRequests = "SECURITY_REQUESTS"
 
 // MaxState bounds a value of [BucketState] with its headers, in bytes.

@@ -50,7 +50,7 @@ func TestConnectsOnlyWhereItIsTold(t *testing.T) {
 					break
 				}
 			}
-			c.Close() // whoever was connected has to connect again
+			c.Close() // each client has to connect again
 			if n == 4 {
 				close(again)
 				return
